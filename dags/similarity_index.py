@@ -1,0 +1,228 @@
+"""
+### From pictures to look-alikes
+
+Takes pictures and labels, embeds every picture with **ResNet-18**, hashes the embeddings with Spark's
+**BucketedRandomProjectionLSH**, publishes the index, and answers *which pictures look most like this one?*
+with a montage.
+
+| task | does | leaves in the data root |
+|---|---|---|
+| `sources` | draws the sample, downloads Stanford Cars, or finds your folder | `sources/` |
+| `catalog` | joins pictures and labels, sets unusable files aside with a reason | `catalog/catalog.parquet` |
+| `embed` | resizes to 224 x 224 and embeds what is new | `resized/`, `embeddings/` |
+| `vectors` | assembles one vector column (Spark) | `vectors/` |
+| `index` | fits and saves the LSH model, hashes, publishes (Spark) | `index/<version>/`, `index/current` |
+| `query` | finds the nearest neighbours of one picture (Spark) | `queries/<run>/neighbours.json` |
+| `montage` | draws them | `queries/<run>/montage.png` |
+
+Running it again computes only what is new. To ask about another picture, run `similarity_query`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, chain, dag, get_current_context, task
+
+from dags.wiring import QUERY_PARAMS, draw_answer, one_sentence, query_step, spark_step
+
+PARAMS = {
+    "source": Param(
+        "sample",
+        type="string",
+        enum=["sample", "stanford_cars", "folder"],
+        values_display={
+            "sample": "Sample: cars drawn by the project",
+            "stanford_cars": "Stanford Cars: downloaded from Kaggle",
+            "folder": "A folder of my own",
+        },
+        title="Pictures",
+        section="Pictures",
+    ),
+    "folder": Param(
+        None,
+        type=["null", "string"],
+        title="Folder",
+        description_md="For *a folder of my own*: its path on the machine that runs the tasks.",
+        section="Pictures",
+    ),
+    "label_rule": Param(
+        "auto",
+        type="string",
+        enum=["auto", "csv", "class_folders", "none"],
+        values_display={
+            "auto": "labels.csv if there is one, else class folders",
+            "csv": "labels.csv in the folder",
+            "class_folders": "the name of the folder a picture lies in",
+            "none": "no labels",
+        },
+        title="Labels of my folder",
+        section="Pictures",
+    ),
+    "with_test": Param(
+        False,
+        type="boolean",
+        title="Take in the test split",
+        description_md="Stanford Cars: 8,041 more pictures, without labels.",
+        section="Pictures",
+    ),
+    "limit": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Limit",
+        description_md="Take this many pictures of each split, the same ones each time. Empty: all.",
+        section="Pictures",
+    ),
+    "max_quarantined": Param(
+        0.2,
+        type="number",
+        minimum=0,
+        maximum=1,
+        title="Quarantined at most",
+        description_md="Share of unusable pictures above which the run fails.",
+        section="Pictures",
+    ),
+    "weights": Param(
+        "imagenet",
+        type="string",
+        minLength=1,
+        examples=["imagenet", "random"],
+        title="Weights",
+        description_md="`imagenet`, `random`, or the path of a ResNet-18 state dict.",
+        section="Embedding",
+    ),
+    "geometry": Param(
+        "squash",
+        type="string",
+        enum=["squash", "crop", "pad"],
+        title="Geometry",
+        description_md="How a picture becomes 224 x 224: both sides squashed, centre crop, or padded.",
+        section="Embedding",
+    ),
+    "format": Param(
+        "parquet",
+        type="string",
+        enum=["parquet", "csv"],
+        title="Read embeddings from",
+        section="Embedding",
+    ),
+    "bucket_length": Param(
+        0.05,
+        type="number",
+        exclusiveMinimum=0,
+        title="Bucket length",
+        description_md="Width of a hash bucket. Wider finds more neighbours and looks at more pictures.",
+        section="LSH",
+    ),
+    "num_hash_tables": Param(
+        3,
+        type="integer",
+        minimum=1,
+        maximum=512,
+        title="Hash tables",
+        description_md="More tables find more neighbours and look at more pictures.",
+        section="LSH",
+    ),
+    "lsh_seed": Param(42, type="integer", minimum=0, title="Seed of the hash tables", section="LSH"),
+    **QUERY_PARAMS,
+}
+
+
+@dag(
+    dag_id="similarity_index",
+    dag_display_name="Similarity index",
+    doc_md=__doc__,
+    schedule=None,
+    params=PARAMS,
+    tags=["lookalike", "pytorch", "spark"],
+    max_active_runs=1,
+    default_args={"retries": 0},
+)
+def similarity_index() -> None:
+    # Downloads are retried by the step itself; one more try much later outlasts a longer outage.
+    @task(
+        task_id="sources",
+        retries=2,
+        retry_delay=timedelta(minutes=5),
+        execution_timeout=timedelta(hours=6),
+    )
+    def sources() -> dict[str, Any]:
+        """Draw, download or find the pictures and their labels."""
+        from jobs.paths import DataRoot
+        from jobs.sources.__main__ import find_source
+
+        params = get_current_context()["params"]
+        with one_sentence():
+            source = find_source(
+                params["source"],
+                DataRoot.from_env(),
+                directory=params["folder"],
+                label_rule=params["label_rule"],
+                with_test=params["with_test"],
+            )
+        return source.to_dict()
+
+    @task(task_id="catalog", execution_timeout=timedelta(hours=6))
+    def catalog(source: dict[str, Any]) -> dict[str, int]:
+        """Join pictures and labels; set aside what can't be used."""
+        from jobs.catalog import build_catalog
+        from jobs.paths import DataRoot
+        from jobs.sources import Source
+
+        params = get_current_context()["params"]
+        with one_sentence():
+            return build_catalog(
+                Source.from_dict(source),
+                DataRoot.from_env(),
+                limit=params["limit"],
+                max_quarantined=params["max_quarantined"],
+            )
+
+    # What was embedded before a crash is kept, so a retry goes on from there.
+    @task(
+        task_id="embed", retries=1, retry_delay=timedelta(minutes=1), execution_timeout=timedelta(hours=24)
+    )
+    def embed() -> dict[str, Any]:
+        """Resize and embed what is new."""
+        from jobs.embed import embed_catalog
+        from jobs.embedder import ImageEmbedder
+        from jobs.paths import DataRoot
+        from jobs.weights import load_weights
+
+        params = get_current_context()["params"]
+        is_sample = params["source"] == "sample"
+        with one_sentence():
+            weights = load_weights(
+                params["weights"], random_if_unreachable=is_sample, patience_s=10 if is_sample else 60
+            )
+            embedder = ImageEmbedder(weights, geometry=params["geometry"])
+            return embed_catalog(DataRoot.from_env(), embedder, max_quarantined=params["max_quarantined"])
+
+    @task(task_id="montage", execution_timeout=timedelta(minutes=10))
+    def montage(run_id: str) -> dict[str, Any]:
+        """Draw the query and its neighbours."""
+        return draw_answer(run_id)
+
+    embedded = embed()
+    chain(
+        catalog(sources()),
+        embedded,
+        spark_step(
+            "vectors",
+            "--fingerprint={{ ti.xcom_pull(task_ids='embed')['fingerprint'] }}",
+            "--format={{ params.format }}",
+        ),
+        spark_step(
+            "index",
+            "--bucket-length={{ params.bucket_length }}",
+            "--num-hash-tables={{ params.num_hash_tables }}",
+            "--lsh-seed={{ params.lsh_seed }}",
+        ),
+        query_step(),
+        montage("{{ run_id }}"),
+    )
+
+
+similarity_index()

@@ -1,0 +1,39 @@
+"""
+### Which pictures look like this one?
+
+Answers for one picture against the published index, without rebuilding anything. The picture may be one of
+the index (by id, file name or path), any other picture file, or a random one.
+
+`query` leaves `queries/<run>/neighbours.json`, `montage` draws `queries/<run>/montage.png`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import chain, dag, task
+
+from dags.wiring import QUERY_PARAMS, draw_answer, query_step
+
+
+@dag(
+    dag_id="similarity_query",
+    dag_display_name="Similarity query",
+    doc_md=__doc__,
+    schedule=None,
+    params=QUERY_PARAMS,
+    tags=["lookalike", "spark"],
+    max_active_runs=1,
+    default_args={"retries": 0},
+)
+def similarity_query() -> None:
+    @task(task_id="montage", execution_timeout=timedelta(minutes=10))
+    def montage(run_id: str) -> dict[str, Any]:
+        """Draw the query and its neighbours."""
+        return draw_answer(run_id)
+
+    chain(query_step(), montage("{{ run_id }}"))
+
+
+similarity_query()

@@ -1,0 +1,103 @@
+"""What the DAGs share: params of the trigger form, the Spark step, one-sentence failures."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowFailException
+
+from jobs.errors import LookalikeError, UnreachableError
+
+JOBS = Path(__file__).resolve().parent.parent / "jobs"
+
+QUERY_PARAMS = {
+    "query": Param(
+        "random",
+        type="string",
+        minLength=1,
+        maxLength=4096,
+        title="Query picture",
+        description_md="`random`, or the id, file name or path of a picture.",
+        section="Query",
+    ),
+    "k": Param(
+        5,
+        type="integer",
+        minimum=1,
+        maximum=100,
+        title="Neighbours",
+        description_md="How many look-alikes to find.",
+        section="Query",
+    ),
+    "seed": Param(
+        0,
+        type="integer",
+        minimum=0,
+        title="Seed of the random query",
+        description_md="The same seed draws the same picture from the same index.",
+        section="Query",
+    ),
+}
+
+
+def query_step() -> SparkSubmitOperator:
+    """The task ``query``: answer the form's question into ``queries/<run>``."""
+    return spark_step(
+        "query",
+        "--run={{ run_id }}",
+        "--query={{ params.query }}",
+        "--k={{ params.k }}",
+        "--seed={{ params.seed }}",
+    )
+
+
+def spark_step(step: str, *arguments: str) -> SparkSubmitOperator:
+    """Run ``jobs/<step>.py`` by spark-submit on the connection ``spark_default``."""
+    return SparkSubmitOperator(
+        task_id=step,
+        application=str(JOBS / f"{step}.py"),
+        application_args=list(arguments),
+        name=f"lookalike-{step}",
+        spark_binary=str(Path(sys.executable).with_name("spark-submit")),
+        env_vars={
+            "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_DRIVER_PYTHON": sys.executable,
+            "PYTHONPATH": str(JOBS.parent),
+            "SPARK_CONF_DIR": os.environ.get("SPARK_CONF_DIR", str(JOBS / "spark-conf")),
+        },
+        conf={"spark.ui.showConsoleProgress": "false"},
+        # A lost executor or a full machine may be better in a minute.
+        retries=1,
+        retry_delay=timedelta(minutes=1),
+        execution_timeout=timedelta(hours=6),
+    )
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Fail a task at once where its input is at fault: a retry would find the same."""
+    try:
+        yield
+    except UnreachableError:
+        raise
+    except LookalikeError as error:
+        raise AirflowFailException(str(error)) from None
+
+
+def draw_answer(run_id: str) -> dict[str, Any]:
+    """The task ``montage``: draw the answer in ``queries/<run>`` and tell where it lies."""
+    from jobs.montage import draw_montage
+    from jobs.paths import DataRoot, safe_name
+
+    root = DataRoot.from_env()
+    with one_sentence():
+        montage = draw_montage(root, root.queries / safe_name(run_id))
+    return {"montage": str(montage), "neighbours": str(montage.with_name("neighbours.json"))}

@@ -1,0 +1,284 @@
+"""Join pictures and labels into the catalog, one row a file: the DAG's task ``catalog``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.errors import LookalikeError
+from jobs.labels import Join, LabelRow, join_labels, read_class_names, read_labels
+from jobs.logs import Progress, run_step, section
+from jobs.paths import DataRoot
+from jobs.publish import staged_file, write_json
+from jobs.scan import Found, Look, look, scan
+from jobs.sources import Source, Split
+
+log = logging.getLogger(__name__)
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("label", pa.string()),
+        pa.field("class_name", pa.string()),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("mode", pa.string()),
+        pa.field("size_bytes", pa.int64(), nullable=False),
+        pa.field("mtime_ns", pa.int64(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+    ]
+)
+"""``status`` is ``ok`` or ``quarantined``; ``reason`` says why the latter. ``id`` is the
+content hash, null where a file could not be read."""
+
+DEFAULT_MAX_QUARANTINED = 0.2
+"""Share of quarantined files above which a run fails."""
+
+Row = dict[str, Any]
+
+
+def catalog_file(root: DataRoot) -> Path:
+    return root.catalog / "catalog.parquet"
+
+
+def build_catalog(
+    source: Source,
+    root: DataRoot,
+    *,
+    limit: int | None = None,
+    max_quarantined: float = DEFAULT_MAX_QUARANTINED,
+) -> dict[str, int]:
+    """Write the catalog of ``source`` and what found no partner; return the counts.
+
+    Files that the last catalog holds under the same path, size and time are not read
+    again. ``limit`` takes that many files, chosen by the hash of their paths: the same
+    choice each time.
+
+    Raises LookalikeError where the source holds no picture, a label CSV can't be read,
+    or more than ``max_quarantined`` of the files are quarantined (the catalog is written
+    all the same, so that their reasons can be read).
+    """
+    rows: list[Row] = []
+    joins: dict[str, Join] = {}
+    class_names = read_class_names(Path(source.class_names)) if source.class_names else {}
+    known = _known_looks(root)
+    for split in source.splits:
+        with section(f"split {split.name}"):
+            files, others = scan(Path(split.pictures))
+            log.info(f"{len(files):,} picture files, {others:,} other files passed over")
+            joins[split.name] = _join(split, files)
+            chosen = _choose(files, limit)
+            looks = _look_at(chosen, known)
+            for file, seen in zip(chosen, looks, strict=True):
+                label = joins[split.name].labels.get(file.relative)
+                rows.append(_row(file, seen, split, label, class_names))
+    if not rows:
+        places = ", ".join(split.pictures for split in source.splits)
+        raise LookalikeError(f"no picture file in {places}: put pictures there.")
+    counts = _publish(rows, joins, root)
+    counts["unknown_classes"] = sum(
+        bool(class_names) and row["label"] is not None and row["label"] not in class_names for row in rows
+    )
+    write_json(root.catalog / "counts.json", {"source": source.name, **counts})
+    for name, count in counts.items():
+        log.info(f"{name.replace('_', ' ')}: {count:,}")
+    check_quarantine(rows, root, max_quarantined)
+    return counts
+
+
+def check_quarantine(rows: Sequence[Row], root: DataRoot, max_quarantined: float) -> None:
+    """Raise LookalikeError where more than ``max_quarantined`` (0 to 1) of ``rows`` are quarantined."""
+    bad = sum(row["status"] == "quarantined" for row in rows)
+    if bad == len(rows) or bad > max_quarantined * len(rows):
+        raise LookalikeError(
+            f"{bad:,} of {len(rows):,} pictures are quarantined, more than the {max_quarantined:.0%} "
+            f"allowed: see their reasons in {catalog_file(root)}, mend the files or raise the share."
+        )
+
+
+def read_catalog(root: DataRoot) -> list[Row]:
+    """Read the catalog's rows, sorted by split and path.
+
+    Raises LookalikeError where there is none.
+    """
+    file = catalog_file(root)
+    if not file.is_file():
+        raise LookalikeError(f"{file} is missing: run the step catalog first.")
+    rows: list[Row] = pq.read_table(file, schema=SCHEMA).to_pylist()
+    return rows
+
+
+def read_counts(root: DataRoot) -> dict[str, Any]:
+    """The source's name and the counts of the last catalog."""
+    counts: dict[str, Any] = json.loads((root.catalog / "counts.json").read_text(encoding="utf-8"))
+    return counts
+
+
+def write_catalog(rows: Iterable[Row], root: DataRoot) -> None:
+    """Replace the catalog in one step."""
+    ordered = sorted(rows, key=lambda row: (row["split"], row["path"]))
+    with staged_file(catalog_file(root)) as staging:
+        pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMA), staging)
+
+
+def _join(split: Split, files: list[Found]) -> Join:
+    relative = [file.relative for file in files]
+    if split.label_rule == "csv" and split.labels:
+        return join_labels(read_labels(Path(split.labels)), relative)
+    if split.label_rule == "class_folders":
+        labels = {name: name.split("/")[-2] for name in relative if "/" in name}
+        return Join(labels, unmatched_files=[name for name in relative if name not in labels])
+    return Join()
+
+
+def _choose(files: list[Found], limit: int | None) -> list[Found]:
+    if limit is None or limit >= len(files):
+        return files
+
+    def draw(file: Found) -> bytes:
+        return hashlib.sha256(file.relative.encode()).digest()
+
+    return sorted(sorted(files, key=draw)[:limit], key=lambda file: file.path)
+
+
+def _known_looks(root: DataRoot) -> dict[tuple[str, int, int], Look]:
+    if not catalog_file(root).is_file():
+        return {}
+    return {
+        (row["path"], row["size_bytes"], row["mtime_ns"]): Look(
+            row["id"], row["width"], row["height"], row["mode"], row["reason"]
+        )
+        for row in read_catalog(root)
+        if row["id"] is not None
+    }
+
+
+def _look_at(files: list[Found], known: dict[tuple[str, int, int], Look]) -> list[Look]:
+    """Look into the files that are not known; reading waits for the disk, so threads help."""
+    progress = Progress(len(files), "pictures", log)
+
+    def one(file: Found) -> Look:
+        if file.reason:
+            return Look(reason=file.reason)
+        return known.get((file.path, file.size_bytes, file.mtime_ns)) or look(file.path)
+
+    looks = []
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for seen in threads.map(one, files):
+            looks.append(seen)
+            progress.advance()
+    progress.finish()
+    return looks
+
+
+def _row(
+    file: Found, seen: Look, split: Split, label: str | None, class_names: dict[str, str]
+) -> Row:
+    return {
+        "id": seen.id,
+        "path": file.path,
+        "split": split.name,
+        "label": label,
+        "class_name": class_names.get(label, label) if label is not None else None,
+        "width": seen.width,
+        "height": seen.height,
+        "mode": seen.mode,
+        "size_bytes": file.size_bytes,
+        "mtime_ns": file.mtime_ns,
+        "status": "quarantined" if seen.reason else "ok",
+        "reason": seen.reason,
+    }
+
+
+def _publish(rows: list[Row], joins: dict[str, Join], root: DataRoot) -> dict[str, int]:
+    write_catalog(rows, root)
+    unmatched_rows = [(name, row) for name, join in joins.items() for row in join.unmatched_rows]
+    unmatched_files = [
+        (name, file) for name, join in joins.items() for file in join.unmatched_files
+    ]
+    doubles = _duplicates(rows)
+    _write_csv(
+        root.catalog / "unmatched_rows.csv",
+        ("split", "row", "image", "label", "reason"),
+        ((name, *_cells(row)) for name, row in unmatched_rows),
+    )
+    _write_csv(root.catalog / "unmatched_files.csv", ("split", "file"), unmatched_files)
+    _write_csv(root.catalog / "duplicates.csv", ("id", "path", "label", "conflict"), doubles)
+    quarantined = [row for row in rows if row["status"] == "quarantined"]
+    for row in quarantined[:20]:
+        log.warning(f"quarantined {row['path']!r}: {row['reason']}")
+    counts = {
+        "files": len(rows),
+        "labelled": sum(row["label"] is not None for row in rows),
+        "quarantined": len(quarantined),
+        "unmatched_rows": len(unmatched_rows),
+        "unmatched_files": len(unmatched_files),
+        "duplicate_rows": sum(join.duplicate_rows for join in joins.values()),
+        "duplicate_files": len(doubles),
+        "conflicting_labels": sum(conflict for *_, conflict in doubles),
+    }
+    return counts
+
+
+def _cells(row: LabelRow) -> tuple[int, str, str, str | None]:
+    return row.row, row.image, row.label, row.reason
+
+
+def _duplicates(rows: list[Row]) -> list[tuple[str, str, str | None, bool]]:
+    """Files whose bytes another file has too; ``conflict`` where their labels differ."""
+    by_id: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["status"] == "ok":
+            by_id[row["id"]].append(row)
+    return [
+        (id_, row["path"], row["label"], len({row["label"] for row in same} - {None}) > 1)
+        for id_, same in sorted(by_id.items())
+        if len(same) > 1
+        for row in same
+    ]
+
+
+def _write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with staged_file(target) as staging, staging.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m jobs.catalog", description=__doc__)
+    parser.add_argument(
+        "--source", type=Path, required=True, help="JSON that python -m jobs.sources wrote"
+    )
+    parser.add_argument("--limit", type=int, help="take this many pictures of each split")
+    parser.add_argument("--max-quarantined", type=float, default=DEFAULT_MAX_QUARANTINED)
+
+    def step(options: argparse.Namespace) -> None:
+        source = Source.from_dict(json.loads(options.source.read_text(encoding="utf-8")))
+        build_catalog(
+            source,
+            DataRoot.from_env(),
+            limit=options.limit,
+            max_quarantined=options.max_quarantined,
+        )
+
+    return run_step(parser, step, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,99 @@
+"""Open a picture that nobody vouches for: upright RGB, or a reason why not."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import Image, ImageOps
+
+MAX_PIXELS = 100_000_000
+"""Width x height above which a picture is taken for a decompression bomb."""
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""What is decoded, whatever the file's name says; the rest of Pillow's decoders stay shut."""
+
+# Pictures over MAX_PIXELS are refused below, so Pillow's own warning has nothing to add.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+# What Pillow's decoders raise on broken files; each was seen or stands in their plugin contract.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+class BadPictureError(Exception):
+    """Why a picture can't be used, in a few words fit for the catalog."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says of itself."""
+
+    width: int
+    height: int
+    mode: str
+
+
+def read_header(file: BinaryIO) -> Header:
+    """Read a picture's size and mode without decoding its pixels.
+
+    Raises BadPictureError with the reason.
+    """
+    with _open(file) as image:
+        return Header(image.width, image.height, image.mode)
+
+
+def load_rgb(file: BinaryIO) -> Image.Image:
+    """Decode a picture to RGB, 8 bits a channel, upright, its first frame.
+
+    EXIF orientation is applied, transparency lies on white, 16-bit values are scaled.
+    Raises BadPictureError with the reason.
+    """
+    with _open(file) as image:
+        image.load()
+        return _to_rgb(ImageOps.exif_transpose(image))
+
+
+@contextmanager
+def _open(file: BinaryIO) -> Iterator[Image.Image]:
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise BadPictureError(f"too large: {image.width} x {image.height} pixels")
+            yield image
+    except Image.UnidentifiedImageError as error:
+        raise BadPictureError("not a picture of a known format") from error
+    except Image.DecompressionBombError as error:
+        raise BadPictureError("too large: more pixels than are decoded") from error
+    except _DECODER_ERRORS as error:
+        text = " ".join(str(error).split())[:120]
+        raise BadPictureError(f"cannot be decoded: {text or type(error).__name__}") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # Pillow clips 16-bit and 32-bit grey to 255; scale by the 16 bits that files hold.
+        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    elif image.mode == "F":
+        raise BadPictureError("cannot be decoded: floating-point pixels have no stated range")
+    if image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image.convert("RGBA"))
+    return image.convert("RGB")

@@ -1,0 +1,41 @@
+"""Where pictures and labels come from.
+
+A source ends as a ``Source``: a plain description of folders and label files,
+small enough to be handed from task to task as JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Split:
+    """Pictures and the label CSV that names them. File names are unique within a split only."""
+
+    name: str
+    pictures: str
+    """Folder, absolute; every picture file in its tree belongs to the split."""
+    labels: str | None = None
+    """Label CSV, absolute; None where there is none."""
+    label_rule: str = "csv"
+    """``csv``: the label CSV; ``class_folders``: the name of the picture's folder; ``none``: unlabelled."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of pictures, found or made on this machine."""
+
+    name: str
+    splits: tuple[Split, ...]
+    class_names: str | None = None
+    """The dev kit's ``cars_meta.mat``, absolute; None where labels name classes themselves."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Source:
+        splits = tuple(Split(**split) for split in value["splits"])
+        return cls(value["name"], splits, value["class_names"])

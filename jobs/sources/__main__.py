@@ -1,0 +1,84 @@
+"""Find, draw or download the pictures and their labels: the DAG's task ``sources``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.errors import LookalikeError
+from jobs.logs import run_step, section
+from jobs.paths import DataRoot
+from jobs.sources import Source
+from jobs.sources.folder import LABEL_RULES, folder
+from jobs.sources.sample import VERSION, draw_sample
+from jobs.sources.stanford_cars import stanford_cars
+
+log = logging.getLogger(__name__)
+
+SOURCES = ("sample", "stanford_cars", "folder")
+
+
+def find_source(
+    name: str,
+    root: DataRoot,
+    *,
+    directory: str | None = None,
+    label_rule: str = "auto",
+    with_test: bool = False,
+    sample_seed: int = 0,
+) -> Source:
+    """Return the source ``name``, drawn or downloaded first where it is not there yet.
+
+    Raises LookalikeError where it can't be had, UnreachableError where trying later may help.
+    """
+    with section(f"source {name}"):
+        if name == "sample":
+            source = draw_sample(root.sources / f"sample-{VERSION}-{sample_seed}", sample_seed)
+        elif name == "stanford_cars":
+            source = stanford_cars(root, with_test=with_test)
+        elif name == "folder":
+            if not directory:
+                raise LookalikeError("source folder needs a folder: say where your pictures are.")
+            source = folder(Path(directory), label_rule)
+        else:
+            raise LookalikeError(f"source {name!r} is unknown: choose one of {', '.join(SOURCES)}.")
+        for split in source.splits:
+            labels = split.labels or split.label_rule.replace("_", " ")
+            log.info(f"split {split.name}: pictures in {split.pictures}, labels: {labels}")
+    return source
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m jobs.sources", description=__doc__)
+    parser.add_argument("--source", choices=SOURCES, default="sample")
+    parser.add_argument("--folder", help="your own folder of pictures, for --source folder")
+    parser.add_argument("--label-rule", choices=LABEL_RULES, default="auto")
+    parser.add_argument(
+        "--with-test", action="store_true", help="take in the unlabelled test split"
+    )
+    parser.add_argument("--sample-seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="write the source's description here as JSON")
+
+    def step(options: argparse.Namespace) -> None:
+        source = find_source(
+            options.source,
+            DataRoot.from_env(),
+            directory=options.folder,
+            label_rule=options.label_rule,
+            with_test=options.with_test,
+            sample_seed=options.sample_seed,
+        )
+        text = json.dumps(source.to_dict(), indent=2, ensure_ascii=False)
+        if options.output:
+            options.output.write_text(text, encoding="utf-8")
+        else:
+            print(text)
+
+    return run_step(parser, step, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,102 @@
+"""Assemble embeddings and labels into one vector column: the DAG's task ``vectors``."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.ml.feature import Normalizer, VectorAssembler
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.catalog import catalog_file, read_catalog
+from jobs.embeddings import CSV_COLUMNS, EmbeddingStore
+from jobs.logs import run_step, section
+from jobs.paths import DataRoot
+from jobs.publish import staged_directory, write_text
+from jobs.session import spark_session
+
+log = logging.getLogger(__name__)
+
+FORMATS = ("parquet", "csv")
+
+
+def read_embeddings(spark: SparkSession, store: EmbeddingStore, format: str) -> DataFrame:
+    """Read the store's Parquet shards or its CSV -> (id, embedding: 512-vector)."""
+    if format == "parquet":
+        # A filter on the folder: a glob in the path is planned file by file, many times slower.
+        shards = spark.read.option("pathGlobFilter", "shard-*.parquet").parquet(str(store.folder))
+        return shards.select("id", array_to_vector("embedding").alias("embedding"))
+    schema = ", ".join(f"{name} {'string' if name == 'id' else 'float'}" for name in CSV_COLUMNS)
+    rows = spark.read.csv(str(store.csv), schema=schema, header=True, mode="FAILFAST")
+    assembler = VectorAssembler(inputCols=CSV_COLUMNS[1:], outputCol="embedding")
+    return assembler.transform(rows).select("id", "embedding")
+
+
+def assemble(spark: SparkSession, root: DataRoot, store: EmbeddingStore, format: str) -> DataFrame:
+    """Join the catalog's usable pictures to their embeddings.
+
+    One row a content hash (files of the same bytes go by the first path):
+    id, path, label, class_name, vector (the embedding, scaled to length 1).
+    """
+    files = spark.read.parquet(str(catalog_file(root))).where("status = 'ok'")
+    first = F.min(F.struct("path", "label", "class_name")).alias("first")
+    pictures = files.groupBy("id").agg(first).select("id", "first.*")
+    normalizer = Normalizer(inputCol="embedding", outputCol="vector", p=2.0)
+    joined = pictures.join(read_embeddings(spark, store, format), "id")
+    return normalizer.transform(joined).drop("embedding")
+
+
+def assemble_vectors(root: DataRoot, fingerprint: str, format: str = "parquet") -> Path:
+    """Write the assembled vectors to ``vectors/<hash of what they are made of>`` and name them
+    in ``vectors/current``; nothing is computed where that folder is there already.
+
+    Raises LookalikeError where catalog or embeddings are missing.
+    """
+    store = EmbeddingStore(root.embeddings / fingerprint)
+    store.model()
+    target = root.vectors / _key(root, fingerprint)
+    if target.exists():
+        log.info(f"{target} holds these vectors already")
+    else:
+        with (
+            section("assemble vectors"),
+            spark_session("vectors") as spark,
+            staged_directory(target) as staging,
+        ):
+            assemble(spark, root, store, format).write.parquet(str(staging / "pictures"))
+            count = spark.read.parquet(str(staging / "pictures")).count()
+            write_text(staging / "fingerprint", fingerprint)
+            log.info(f"{count:,} vectors of {store.model()['dimension']} values in {target}")
+    write_text(root.vectors / "current", target.name)
+    return target
+
+
+def _key(root: DataRoot, fingerprint: str) -> str:
+    """Hash of all that the vectors depend on: the usable pictures, their labels and the model."""
+    pictures = [
+        (row["id"], row["path"], row["label"], row["class_name"])
+        for row in read_catalog(root)
+        if row["status"] == "ok"
+    ]
+    return hashlib.sha256(json.dumps([fingerprint, sorted(pictures, key=str)]).encode()).hexdigest()[:16]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="spark-submit jobs/vectors.py", description=__doc__)
+    parser.add_argument("--fingerprint", required=True, help="which model's embeddings: a folder's name")
+    parser.add_argument("--format", choices=FORMATS, default="parquet", help="read Parquet or the CSV")
+
+    def step(options: argparse.Namespace) -> None:
+        assemble_vectors(DataRoot.from_env(), options.fingerprint, options.format)
+
+    return run_step(parser, step, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
