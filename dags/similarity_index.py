@@ -25,7 +25,7 @@ from typing import Any
 
 from airflow.sdk import Param, chain, dag, get_current_context, task
 
-from dags.wiring import QUERY_PARAMS, draw_answer, one_sentence, query_step, spark_step
+from dags.wiring import ONLY_WHERE_IT_HELPS, QUERY_PARAMS, draw_answer, query_step, spark_step
 
 PARAMS = {
     "source": Param(
@@ -141,11 +141,11 @@ PARAMS = {
     default_args={"retries": 0},
 )
 def similarity_index() -> None:
-    # Downloads are retried by the step itself; one more try much later outlasts a longer outage.
+    # Downloads are retried by the step itself; two more tries much later outlast a longer outage.
     @task(
         task_id="sources",
         retries=2,
-        retry_delay=timedelta(minutes=5),
+        retry_policy=ONLY_WHERE_IT_HELPS,
         execution_timeout=timedelta(hours=6),
     )
     def sources() -> dict[str, Any]:
@@ -154,14 +154,13 @@ def similarity_index() -> None:
         from jobs.sources.__main__ import find_source
 
         params = get_current_context()["params"]
-        with one_sentence():
-            source = find_source(
-                params["source"],
-                DataRoot.from_env(),
-                directory=params["folder"],
-                label_rule=params["label_rule"],
-                with_test=params["with_test"],
-            )
+        source = find_source(
+            params["source"],
+            DataRoot.from_env(),
+            directory=params["folder"],
+            label_rule=params["label_rule"],
+            with_test=params["with_test"],
+        )
         return source.to_dict()
 
     @task(task_id="catalog", execution_timeout=timedelta(hours=6))
@@ -172,17 +171,19 @@ def similarity_index() -> None:
         from jobs.sources import Source
 
         params = get_current_context()["params"]
-        with one_sentence():
-            return build_catalog(
-                Source.from_dict(source),
-                DataRoot.from_env(),
-                limit=params["limit"],
-                max_quarantined=params["max_quarantined"],
-            )
+        return build_catalog(
+            Source.from_dict(source),
+            DataRoot.from_env(),
+            limit=params["limit"],
+            max_quarantined=params["max_quarantined"],
+        )
 
     # What was embedded before a crash is kept, so a retry goes on from there.
     @task(
-        task_id="embed", retries=1, retry_delay=timedelta(minutes=1), execution_timeout=timedelta(hours=24)
+        task_id="embed",
+        retries=2,
+        retry_policy=ONLY_WHERE_IT_HELPS,
+        execution_timeout=timedelta(hours=24),
     )
     def embed() -> dict[str, Any]:
         """Resize and embed what is new."""
@@ -193,22 +194,20 @@ def similarity_index() -> None:
 
         params = get_current_context()["params"]
         is_sample = params["source"] == "sample"
-        with one_sentence():
-            weights = load_weights(
-                params["weights"], random_if_unreachable=is_sample, patience_s=10 if is_sample else 60
-            )
-            embedder = ImageEmbedder(weights, geometry=params["geometry"])
-            return embed_catalog(DataRoot.from_env(), embedder, max_quarantined=params["max_quarantined"])
+        weights = load_weights(
+            params["weights"], random_if_unreachable=is_sample, patience_s=10 if is_sample else 60
+        )
+        embedder = ImageEmbedder(weights, geometry=params["geometry"])
+        return embed_catalog(DataRoot.from_env(), embedder, max_quarantined=params["max_quarantined"])
 
     @task(task_id="montage", execution_timeout=timedelta(minutes=10))
-    def montage(run_id: str) -> dict[str, Any]:
+    def montage() -> dict[str, Any]:
         """Draw the query and its neighbours."""
-        return draw_answer(run_id)
+        return draw_answer(get_current_context()["run_id"])
 
-    embedded = embed()
     chain(
         catalog(sources()),
-        embedded,
+        embed(),
         spark_step(
             "vectors",
             "--fingerprint={{ ti.xcom_pull(task_ids='embed')['fingerprint'] }}",
@@ -221,7 +220,7 @@ def similarity_index() -> None:
             "--lsh-seed={{ params.lsh_seed }}",
         ),
         query_step(),
-        montage("{{ run_id }}"),
+        montage(),
     )
 
 

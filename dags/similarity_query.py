@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import chain, dag, task
+from airflow.sdk import chain, dag, get_current_context, task
 
 from dags.wiring import QUERY_PARAMS, draw_answer, query_step
 
@@ -24,16 +24,16 @@ from dags.wiring import QUERY_PARAMS, draw_answer, query_step
     schedule=None,
     params=QUERY_PARAMS,
     tags=["lookalike", "spark"],
-    max_active_runs=1,
+    max_active_runs=4,
     default_args={"retries": 0},
 )
 def similarity_query() -> None:
     @task(task_id="montage", execution_timeout=timedelta(minutes=10))
-    def montage(run_id: str) -> dict[str, Any]:
+    def montage() -> dict[str, Any]:
         """Draw the query and its neighbours."""
-        return draw_answer(run_id)
+        return draw_answer(get_current_context()["run_id"])
 
-    chain(query_step(), montage("{{ run_id }}"))
+    chain(query_step(), montage())
 
 
 similarity_query()

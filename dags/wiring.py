@@ -1,22 +1,27 @@
-"""What the DAGs share: params of the trigger form, the Spark step, one-sentence failures."""
+"""What the DAGs share: params of the trigger form, the Spark step, when to try again."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
 
-from jobs.errors import LookalikeError, UnreachableError
+from jobs.errors import UnreachableError
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
+
+ONLY_WHERE_IT_HELPS = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(UnreachableError, RetryAction.RETRY, timedelta(minutes=5)),
+        RetryRule(Exception, RetryAction.FAIL, reason="the same input would fail again"),
+    ]
+)
+"""A network may come back, and a killed process raises nothing and is tried again; the rest is not."""
 
 QUERY_PARAMS = {
     "query": Param(
@@ -50,16 +55,12 @@ QUERY_PARAMS = {
 
 def query_step() -> SparkSubmitOperator:
     """The task ``query``: answer the form's question into ``queries/<run>``."""
-    return spark_step(
-        "query",
-        "--run={{ run_id }}",
-        "--query={{ params.query }}",
-        "--k={{ params.k }}",
-        "--seed={{ params.seed }}",
-    )
+    arguments = ("--run={{ run_id }}", "--query={{ params.query }}", "--k={{ params.k }}")
+    # No retry: what fails here is the question, and it would fail again.
+    return spark_step("query", *arguments, "--seed={{ params.seed }}", retries=0)
 
 
-def spark_step(step: str, *arguments: str) -> SparkSubmitOperator:
+def spark_step(step: str, *arguments: str, retries: int = 1) -> SparkSubmitOperator:
     """Run ``jobs/<step>.py`` by spark-submit on the connection ``spark_default``."""
     return SparkSubmitOperator(
         task_id=step,
@@ -75,21 +76,10 @@ def spark_step(step: str, *arguments: str) -> SparkSubmitOperator:
         },
         conf={"spark.ui.showConsoleProgress": "false"},
         # A lost executor or a full machine may be better in a minute.
-        retries=1,
+        retries=retries,
         retry_delay=timedelta(minutes=1),
         execution_timeout=timedelta(hours=6),
     )
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Fail a task at once where its input is at fault: a retry would find the same."""
-    try:
-        yield
-    except UnreachableError:
-        raise
-    except LookalikeError as error:
-        raise AirflowFailException(str(error)) from None
 
 
 def draw_answer(run_id: str) -> dict[str, Any]:
@@ -98,6 +88,5 @@ def draw_answer(run_id: str) -> dict[str, Any]:
     from jobs.paths import DataRoot, safe_name
 
     root = DataRoot.from_env()
-    with one_sentence():
-        montage = draw_montage(root, root.queries / safe_name(run_id))
+    montage = draw_montage(root, root.queries / safe_name(run_id))
     return {"montage": str(montage), "neighbours": str(montage.with_name("neighbours.json"))}

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 from jobs.errors import LookalikeError
 
+log = logging.getLogger(__name__)
+
 PROGRESS_EVERY_S = 10.0
 
 
@@ -18,12 +20,12 @@ PROGRESS_EVERY_S = 10.0
 def section(title: str) -> Iterator[None]:
     """Fold what is printed inside under ``title`` in Airflow's log view, and time it."""
     started = time.monotonic()
-    print(f"::group::{title}", flush=True)
+    log.info(f"::group::{title}")
     try:
         yield
     finally:
-        print(f"{title}: {time.monotonic() - started:.1f} s", flush=True)
-        print("::endgroup::", flush=True)
+        log.info("::endgroup::")
+        log.info(f"{title}: {time.monotonic() - started:.1f} s")
 
 
 class Progress:
@@ -40,7 +42,7 @@ class Progress:
         if now - self.said >= PROGRESS_EVERY_S:
             self.said = now
             rate = self.done / (now - self.started)
-            left = (self.total - self.done) / rate
+            left = (self.total - self.done) / max(rate, 1e-9)
             self.log.info(
                 f"{self.done:,}/{self.total:,} {self.noun}, {rate:,.1f} {self.noun}/s, {clock(left)} left"
             )
@@ -66,7 +68,10 @@ def run_step(
 ) -> int:
     """Run a step from the command line; a LookalikeError becomes one line and exit status 2."""
     options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("jobs").setLevel(logging.INFO)
+    # Run as a script, the step itself is not jobs.<step>.
+    logging.getLogger("__main__").setLevel(logging.INFO)
     try:
         step(options)
     except LookalikeError as error:

@@ -18,6 +18,9 @@ MAX_PIXELS = 100_000_000
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """What is decoded, whatever the file's name says; the rest of Pillow's decoders stay shut."""
 
+# Otherwise Pillow loads half of its decoders on first need, which threads trip over.
+Image.init()
+
 # Pictures over MAX_PIXELS are refused below, so Pillow's own warning has nothing to add.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 

@@ -105,7 +105,7 @@ def _resolve(
 ) -> tuple[dict[str, Any], DenseVector]:
     """Turn ``query`` into what is told of the picture and its vector of length 1."""
     if query == RANDOM:
-        ids = [row["id"] for row in pictures.select("id").orderBy("id").collect()]
+        ids = sorted(row["id"] for row in pictures.select("id").collect())
         query = random.Random(seed).choice(ids)
     if re.fullmatch(r"[0-9a-f]{32}", query):
         if known := _by_id(pictures, query):

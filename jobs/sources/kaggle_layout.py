@@ -11,6 +11,8 @@ TRAIN_PICTURES = Path("cars_train/cars_train")
 TEST_PICTURES = Path("cars_test/cars_test")
 TRAIN_LABELS = Path("cardatasettrain.csv")
 CLASS_NAMES = Path("car_devkit/devkit/cars_meta.mat")
+ANNOTATIONS = Path("cars_annos.mat")
+"""In editions without the dev kit; it holds the class names too."""
 
 
 def read_layout(name: str, directory: Path, labels: Path, with_test: bool) -> Source:
@@ -28,11 +30,14 @@ def read_layout(name: str, directory: Path, labels: Path, with_test: bool) -> So
                 f"{directory} lacks the folder {pictures} of the {split} split: "
                 "give a folder in the layout of Kaggle's stanford-cars-dataset."
             )
-    for file in (labels, directory / CLASS_NAMES):
+    class_names = directory / CLASS_NAMES
+    if not class_names.is_file() and (directory / ANNOTATIONS).is_file():
+        class_names = directory / ANNOTATIONS
+    for file in (labels, class_names):
         if not file.is_file():
-            raise LookalikeError(f"{file} is missing: put the file there, or let it be downloaded.")
+            raise LookalikeError(f"{file} is missing: put the file of the data set there.")
     train = Split("train", str(directory / TRAIN_PICTURES), str(labels))
     test = Split("test", str(directory / TEST_PICTURES), label_rule="none")
     return Source(
-        name, (train, test) if with_test else (train,), class_names=str(directory / CLASS_NAMES)
+        name, (train, test) if with_test else (train,), class_names=str(class_names)
     )

@@ -1,0 +1,63 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+
+# Airflow's own files stay in the checkout. Everything here can be set from outside.
+export AIRFLOW_HOME ?= $(CURDIR)/.airflow
+export AIRFLOW__CORE__DAGS_FOLDER := $(CURDIR)/dags
+export AIRFLOW__CORE__PLUGINS_FOLDER := $(CURDIR)/plugins
+export AIRFLOW__CORE__LOAD_EXAMPLES := False
+# As JSON: what Airflow can't read as a URI silently becomes --master yarn.
+export AIRFLOW_CONN_SPARK_DEFAULT ?= {"conn_type":"spark","host":"local[*]"}
+export LOOKALIKE_DATA ?= $(CURDIR)/data
+export PYTHONPATH := $(CURDIR)
+ifneq (,$(findstring local[,$(AIRFLOW_CONN_SPARK_DEFAULT)))
+export SPARK_LOCAL_IP ?= 127.0.0.1
+endif
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.run ## draw the sample, build its index in Airflow, show a picture's look-alikes
+	@$(BIN)/python scripts/demo.py
+
+airflow: $(VENV)/.run ## Airflow's UI on 127.0.0.1:8080, the DAGs ready to run
+	@$(BIN)/python scripts/airflow_ui.py
+
+test: $(VENV)/.dev ## run every test
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## ruff and mypy
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+
+bench-geometry: $(VENV)/.run ## which way to 224 x 224 serves Stanford Cars best
+	@$(BIN)/python -m benchmarks.geometry
+
+lock: $(VENV)/.dev ## resolve requirements*.txt anew into their locks
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" requirements.txt -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+
+clean: ## remove the virtual environment, Airflow's files and caches; data stays
+	@rm -rf $(VENV) .airflow .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Kept: $(LOOKALIKE_DATA)"
+
+preflight:
+	@PYTHON="$(PYTHON)" scripts/preflight.sh
+
+$(VENV)/.run: requirements.lock | preflight
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned requirements into .venv (about 6 GB with PyTorch, some minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: help demo airflow test lint bench-geometry lock clean preflight
