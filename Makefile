@@ -22,16 +22,19 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.run ## draw the sample, build its index in Airflow, show a picture's look-alikes
-	@$(BIN)/python scripts/demo.py
+	@$(BIN)/python -m scripts.demo
 
 airflow: $(VENV)/.run ## Airflow's UI on 127.0.0.1:8080, the DAGs ready to run
-	@$(BIN)/python scripts/airflow_ui.py
+	@$(BIN)/python -m scripts.airflow_ui
 
 test: $(VENV)/.dev ## run every test
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## ruff and mypy
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+
+bench-cars: $(VENV)/.run ## the whole DAG on Stanford Cars: time a step, precision
+	@$(BIN)/python -m benchmarks.cars
 
 bench-geometry: $(VENV)/.run ## which way to 224 x 224 serves Stanford Cars best
 	@$(BIN)/python -m benchmarks.geometry
@@ -60,4 +63,4 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo airflow test lint bench-geometry lock clean preflight
+.PHONY: help demo airflow test lint bench-cars bench-geometry lock clean preflight

@@ -206,7 +206,7 @@ def similarity_index() -> None:
         return draw_answer(get_current_context()["run_id"])
 
     chain(
-        catalog(sources()),
+        catalog(sources()),  # type: ignore[arg-type]  # what it gets when it runs is the dict
         embed(),
         spark_step(
             "vectors",

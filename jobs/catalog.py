@@ -186,9 +186,7 @@ def _look_at(files: list[Found], known: dict[tuple[str, int, int], Look]) -> lis
     return looks
 
 
-def _row(
-    file: Found, seen: Look, split: Split, label: str | None, class_names: dict[str, str]
-) -> Row:
+def _row(file: Found, seen: Look, split: Split, label: str | None, class_names: dict[str, str]) -> Row:
     return {
         "id": seen.id,
         "path": file.path,
@@ -208,9 +206,7 @@ def _row(
 def _publish(rows: list[Row], joins: dict[str, Join], root: DataRoot) -> dict[str, int]:
     write_catalog(rows, root)
     unmatched_rows = [(name, row) for name, join in joins.items() for row in join.unmatched_rows]
-    unmatched_files = [
-        (name, file) for name, join in joins.items() for file in join.unmatched_files
-    ]
+    unmatched_files = [(name, file) for name, join in joins.items() for file in join.unmatched_files]
     doubles = _duplicates(rows)
     _write_csv(
         root.catalog / "unmatched_rows.csv",
@@ -262,9 +258,7 @@ def _write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[obje
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.catalog", description=__doc__)
-    parser.add_argument(
-        "--source", type=Path, required=True, help="JSON that python -m jobs.sources wrote"
-    )
+    parser.add_argument("--source", type=Path, required=True, help="JSON that python -m jobs.sources wrote")
     parser.add_argument("--limit", type=int, help="take this many pictures of each split")
     parser.add_argument("--max-quarantined", type=float, default=DEFAULT_MAX_QUARANTINED)
 

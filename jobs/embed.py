@@ -168,9 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--weights", default="imagenet", help="imagenet, random or the path of a state dict"
-    )
+    parser.add_argument("--weights", default="imagenet", help="imagenet, random or the path of a state dict")
     parser.add_argument("--geometry", choices=sorted(GEOMETRIES), default=DEFAULT_GEOMETRY)
 
 

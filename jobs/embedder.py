@@ -66,7 +66,8 @@ class ImageEmbedder:
     def __call__(self, images: Image.Image | Sequence[Image.Image]) -> NDArray[np.float32]:
         """Embed one RGB picture -> (512,), or n of them -> (n, 512); float32, not normalised."""
         if isinstance(images, Image.Image):
-            return self([images])[0]
+            embedding: NDArray[np.float32] = self([images])[0]
+            return embedding
         return self.embed_resized([self.resize(image) for image in images])
 
     def resize(self, image: Image.Image) -> Image.Image:
@@ -80,7 +81,8 @@ class ImageEmbedder:
         batch = torch.stack([self._normalise(image) for image in images])
         with torch.inference_mode():
             batch = batch.to(self.device, memory_format=torch.channels_last)
-            return self._model(batch).float().cpu().numpy()
+            embeddings: NDArray[np.float32] = self._model(batch).float().cpu().numpy()
+        return embeddings
 
     @property
     def description(self) -> dict[str, Any]:

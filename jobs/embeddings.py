@@ -60,9 +60,7 @@ class EmbeddingStore:
         try:
             text = (self.folder / "model.json").read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise LookalikeError(
-                f"{self.folder} holds no embeddings: run the step embed first."
-            ) from error
+            raise LookalikeError(f"{self.folder} holds no embeddings: run the step embed first.") from error
         model: dict[str, Any] = json.loads(text)
         return model
 
@@ -93,9 +91,7 @@ class EmbeddingStore:
         newest = max(shard.stat().st_mtime_ns for shard in shards)
         if self.csv.exists() and self.csv.stat().st_mtime_ns > newest:
             return False
-        schema = pa.schema(
-            [(name, pa.float32() if name != "id" else pa.string()) for name in CSV_COLUMNS]
-        )
+        schema = pa.schema([(name, pa.float32() if name != "id" else pa.string()) for name in CSV_COLUMNS])
         with staged_file(self.csv) as staging, pa.csv.CSVWriter(staging, schema) as writer:
             for shard in shards:
                 table = pq.read_table(shard, schema=SCHEMA)

@@ -55,8 +55,7 @@ def read_labels(path: Path) -> list[LabelRow]:
             return list(_read_rows(path, csv.reader(file, strict=True)))
     except UnicodeDecodeError as error:
         raise LookalikeError(
-            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}): "
-            "save it as UTF-8."
+            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}): save it as UTF-8."
         ) from error
     except csv.Error as error:
         raise LookalikeError(f"{path} cannot be read as a CSV ({error}): mend the file.") from error

@@ -41,12 +41,16 @@ class Index:
         return self.folder / "manifest.json"
 
     def manifest(self) -> dict[str, Any]:
-        """Raises LookalikeError where the version is missing or incomplete."""
+        """Raises LookalikeError where the version is missing, incomplete or spoilt."""
         try:
             manifest: dict[str, Any] = json.loads(self.manifest_file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise LookalikeError(
                 f"{self.folder} is no complete index: name another version or build one."
+            ) from error
+        except ValueError as error:
+            raise LookalikeError(
+                f"{self.manifest_file} is no manifest ({error}): delete the version and build it again."
             ) from error
         return manifest
 

@@ -158,7 +158,7 @@ def _foot(draw: ImageDraw.ImageDraw, told: dict[str, Any], width: int, height: i
     draw.text((GAP, height - 36), left, QUIET, _font(14))
     note = told["note"]
     if weights == "random":
-        note = "Random weights: ImageNet's could not be had, so only colours and shapes are compared."
+        note = "Random weights: only colours and shapes are compared, not what ImageNet taught."
     if note:
         draw.text((width - GAP, height - 36), note, "#a4452c", _font(14, bold=True), anchor="ra")
 

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 """Width x height above which a picture is taken for a decompression bomb."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """What is decoded, whatever the file's name says; the rest of Pillow's decoders stay shut."""
 
 # Otherwise Pillow loads half of its decoders on first need, which threads trip over.
@@ -81,7 +81,7 @@ def _open(file: BinaryIO) -> Iterator[Image.Image]:
             if image.width * image.height > MAX_PIXELS:
                 raise BadPictureError(f"too large: {image.width} x {image.height} pixels")
             yield image
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise BadPictureError("not a picture of a known format") from error
     except Image.DecompressionBombError as error:
         raise BadPictureError("too large: more pixels than are decoded") from error

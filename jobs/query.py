@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.ml.feature import BucketedRandomProjectionLSHModel
+from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import DenseVector, Vectors
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
@@ -91,7 +92,7 @@ def search(
 def _distance(vector: DenseVector) -> Any:
     """Euclidean distance to ``vector`` as a column, computed in the JVM."""
     values = F.lit(vector.toArray().tolist())
-    squares = F.zip_with(F.expr("vector_to_array(vector)"), values, lambda x, y: (x - y) * (x - y))
+    squares = F.zip_with(vector_to_array(F.col("vector")), values, lambda x, y: (x - y) * (x - y))
     return F.sqrt(F.aggregate(squares, F.lit(0.0), lambda total, square: total + square))
 
 

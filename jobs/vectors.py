@@ -31,7 +31,7 @@ def read_embeddings(spark: SparkSession, store: EmbeddingStore, format: str) -> 
     if format == "parquet":
         # A filter on the folder: a glob in the path is planned file by file, many times slower.
         shards = spark.read.option("pathGlobFilter", "shard-*.parquet").parquet(str(store.folder))
-        return shards.select("id", array_to_vector("embedding").alias("embedding"))
+        return shards.select("id", array_to_vector(F.col("embedding")).alias("embedding"))
     schema = ", ".join(f"{name} {'string' if name == 'id' else 'float'}" for name in CSV_COLUMNS)
     rows = spark.read.csv(str(store.csv), schema=schema, header=True, mode="FAILFAST")
     assembler = VectorAssembler(inputCols=CSV_COLUMNS[1:], outputCol="embedding")

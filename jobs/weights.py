@@ -33,9 +33,7 @@ class Weights:
     """Over names, shapes and values of all tensors: the same for two files of equal weights."""
 
 
-def load_weights(
-    spec: str, *, random_if_unreachable: bool = False, patience_s: float = 60
-) -> Weights:
+def load_weights(spec: str, *, random_if_unreachable: bool = False, patience_s: float = 60) -> Weights:
     """Load ``imagenet``, ``random`` or the state-dict file that ``spec`` names.
 
     ``imagenet`` is torchvision's IMAGENET1K_V1, hash-checked, from the torch cache or

@@ -126,9 +126,7 @@ def test_server_that_stays_busy_is_unreachable(server: LocalServer, tmp_path: Pa
     assert len(server.asked) > 1
 
 
-def test_server_that_always_cuts_and_ignores_ranges_is_given_up(
-    server: LocalServer, tmp_path: Path
-) -> None:
+def test_server_that_always_cuts_and_ignores_ranges_is_given_up(server: LocalServer, tmp_path: Path) -> None:
     url = server.reply("/weights.pth", Reply(BODY, ranges=False, cut_after=200_000))
     with pytest.raises(UnreachableError):
         fetch(url, tmp_path / "weights.pth", patience_s=0.3)

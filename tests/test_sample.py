@@ -44,9 +44,7 @@ def _good(directory: Path) -> dict[str, Image.Image]:
 
 
 @pytest.mark.parametrize("number", range(1, len(KINDS) + 1))
-def test_same_seed_draws_the_same_bytes(
-    sample: tuple[Path, Source], tmp_path: Path, number: int
-) -> None:
+def test_same_seed_draws_the_same_bytes(sample: tuple[Path, Source], tmp_path: Path, number: int) -> None:
     again = tmp_path / "again.jpg"
     write_jpeg(draw_picture(0, number).image, again)
     assert again.read_bytes() == _path(sample[0], number).read_bytes()
@@ -74,9 +72,7 @@ def test_label_columns_are_those_of_the_real_file(labels: list[dict[str, str]]) 
     assert list(labels[0]) == ["", "x1", "y1", "x2", "y2", "Class", "image"]
 
 
-def test_boxes_lie_inside_their_pictures(
-    sample: tuple[Path, Source], labels: list[dict[str, str]]
-) -> None:
+def test_boxes_lie_inside_their_pictures(sample: tuple[Path, Source], labels: list[dict[str, str]]) -> None:
     pictures = _good(sample[0])
     for row in labels:
         if picture := pictures.get(row["image"]):
@@ -157,9 +153,7 @@ def test_directory_that_exists_is_taken_as_it_is(sample: tuple[Path, Source]) ->
     assert {path: path.stat().st_mtime_ns for path in directory.rglob("*")} == before
 
 
-def test_interrupted_drawing_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_drawing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(seed: int, number: int) -> None:
         raise KeyboardInterrupt
 

@@ -193,9 +193,7 @@ def test_failure_while_resuming_ends_well(server: LocalServer, root: DataRoot) -
     assert files_in(root.sources / "stanford_cars" / "kaggle") == EDITION
 
 
-def test_wrong_hash_is_given_up(
-    server: LocalServer, root: DataRoot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_hash_is_given_up(server: LocalServer, root: DataRoot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE_S", 0.2)
     headers = stored(b"another").headers
     server.reply(STORAGE, Reply(zipped(EDITION), headers=headers))
@@ -348,9 +346,7 @@ def test_own_folder_that_is_none_is_said(
         stanford_cars(root, with_test=False)
 
 
-def test_real_pictures(
-    server: LocalServer, root: DataRoot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_real_pictures(server: LocalServer, root: DataRoot, monkeypatch: pytest.MonkeyPatch) -> None:
     if not CARS.is_dir():
         pytest.skip(f"{CARS}, a part of the real data set, is not on this machine")
     monkeypatch.undo()  # the real hash of the labels

@@ -36,7 +36,7 @@ def find_source(
     """
     with section(f"source {name}"):
         if name == "sample":
-            source = draw_sample(root.sources / f"sample-{VERSION}-{sample_seed}", sample_seed)
+            source = draw_sample(root.sources.absolute() / f"sample-{VERSION}-{sample_seed}", sample_seed)
         elif name == "stanford_cars":
             source = stanford_cars(root, with_test=with_test)
         elif name == "folder":
@@ -56,9 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--source", choices=SOURCES, default="sample")
     parser.add_argument("--folder", help="your own folder of pictures, for --source folder")
     parser.add_argument("--label-rule", choices=LABEL_RULES, default="auto")
-    parser.add_argument(
-        "--with-test", action="store_true", help="take in the unlabelled test split"
-    )
+    parser.add_argument("--with-test", action="store_true", help="take in the unlabelled test split")
     parser.add_argument("--sample-seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="write the source's description here as JSON")
 

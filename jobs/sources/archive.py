@@ -121,6 +121,5 @@ def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path, room: 
 def _refuse_over(max_bytes: int, size: int, archive: Path) -> None:
     if size > max_bytes:
         raise LookalikeError(
-            f"{archive} unpacks to more than the {max_bytes:,} bytes it may have: "
-            "check where it comes from."
+            f"{archive} unpacks to more than the {max_bytes:,} bytes it may have: check where it comes from."
         )

@@ -29,16 +29,12 @@ def folder(directory: Path, label_rule: str = "auto") -> Source:
         if labels.is_file():
             label_rule = "csv"
         else:
-            folders = any(
-                entry.is_dir() and not entry.name.startswith(".") for entry in directory.iterdir()
-            )
+            folders = any(entry.is_dir() and not entry.name.startswith(".") for entry in directory.iterdir())
             label_rule = "class_folders" if folders else "none"
     if label_rule == "csv" and not labels.is_file():
         raise LookalikeError(
             f"{labels} is missing: put it there with columns image and label, "
             "or choose labels by class_folders or none."
         )
-    split = Split(
-        "all", str(directory), str(labels) if label_rule == "csv" else None, label_rule=label_rule
-    )
+    split = Split("all", str(directory), str(labels) if label_rule == "csv" else None, label_rule=label_rule)
     return Source("folder", (split,))

@@ -38,6 +38,4 @@ def read_layout(name: str, directory: Path, labels: Path, with_test: bool) -> So
             raise LookalikeError(f"{file} is missing: put the file of the data set there.")
     train = Split("train", str(directory / TRAIN_PICTURES), str(labels))
     test = Split("test", str(directory / TEST_PICTURES), label_rule="none")
-    return Source(
-        name, (train, test) if with_test else (train,), class_names=str(class_names)
-    )
+    return Source(name, (train, test) if with_test else (train,), class_names=str(class_names))

@@ -72,9 +72,7 @@ def stanford_cars(root: DataRoot, *, with_test: bool) -> Source:
             archive.unlink()
     labels = directory / TRAIN_LABELS
     if not labels.is_file():
-        labels = download(
-            LABELS_URL, folder / TRAIN_LABELS, sha256=LABELS_SHA256, max_bytes=LABELS_BYTES
-        )
+        labels = download(LABELS_URL, folder / TRAIN_LABELS, sha256=LABELS_SHA256, max_bytes=LABELS_BYTES)
     return read_layout("stanford_cars", directory, labels, with_test)
 
 
@@ -111,8 +109,7 @@ def _download_archive(archive: Path) -> None:
         ) from None
     except OSError as error:
         raise LookalikeError(
-            f"{archive} cannot be written ({error.strerror}): "
-            "check the disk and who may write there."
+            f"{archive} cannot be written ({error.strerror}): check the disk and who may write there."
         ) from error
 
 

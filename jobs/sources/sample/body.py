@@ -36,9 +36,7 @@ def stroke(colour: str, thickness: float, *paths: str) -> tuple[Part, ...]:
     return tuple(Part(colour, path(text), thickness) for text in paths)
 
 
-def row(
-    colour: str, left: float, bottom: float, pitch: float, count: int, shape: str
-) -> tuple[Part, ...]:
+def row(colour: str, left: float, bottom: float, pitch: float, count: int, shape: str) -> tuple[Part, ...]:
     """Repeat ``shape`` every ``pitch`` metres to the right of (left, bottom)."""
     return tuple(
         Part(colour, tuple((x + left + i * pitch, y + bottom, r) for x, y, r in path(shape)))

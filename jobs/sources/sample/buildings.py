@@ -13,9 +13,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right and bottom, in pixels."""
 
 
-def windows(
-    canvas: Canvas, box: Box, columns: int, rows: int, colours: list[Colour], share: float
-) -> None:
+def windows(canvas: Canvas, box: Box, columns: int, rows: int, colours: list[Colour], share: float) -> None:
     """A grid of panes; each takes ``share`` of its cell's width and height."""
     left, top, right, bottom = box
     wide, tall = (right - left) / columns, (bottom - top) / rows

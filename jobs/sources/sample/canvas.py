@@ -81,9 +81,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 class Canvas:
     """Painted back to front. ``tint`` scales red, green and blue of every colour."""
 
-    def __init__(
-        self, width: int, height: int, tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    ) -> None:
+    def __init__(self, width: int, height: int, tint: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
         self.width = width
         self.height = height
         self._tint = tint
@@ -105,16 +103,12 @@ class Canvas:
     def fill(self, points: Sequence[Point], colour: Colour, alpha: float = 1.0) -> None:
         self._draw.polygon(self._at(points), fill=self._tinted(colour, alpha))
 
-    def stroke(
-        self, points: Sequence[Point], width: float, colour: Colour, alpha: float = 1.0
-    ) -> None:
+    def stroke(self, points: Sequence[Point], width: float, colour: Colour, alpha: float = 1.0) -> None:
         thickness = max(round(width * SUPERSAMPLING), 1)
         joint = "curve" if thickness > 4 and len(points) > 2 else None
         self._draw.line(self._at(points), self._tinted(colour, alpha), thickness, joint=joint)
 
-    def ellipse(
-        self, x: float, y: float, rx: float, ry: float, colour: Colour, alpha: float = 1.0
-    ) -> None:
+    def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, alpha: float = 1.0) -> None:
         corners = self._at([(x - rx, y - ry), (x + rx, y + ry)])
         self._draw.ellipse(corners, fill=self._tinted(colour, alpha))
 
@@ -174,9 +168,7 @@ class Canvas:
     def text(self, words: str, x: float, y: float, size: float, colour: Colour) -> None:
         """Write around the middle (x, y); ``size`` is the font's, in pixels."""
         font = _font(max(round(size * SUPERSAMPLING), 6))
-        self._draw.text(
-            self._at([(x, y)])[0], words, fill=self._tinted(colour, 1.0), font=font, anchor="mm"
-        )
+        self._draw.text(self._at([(x, y)])[0], words, fill=self._tinted(colour, 1.0), font=font, anchor="mm")
 
     def mirror_below(self, y: float, depth: float, alpha: float) -> None:
         """Blend what stands above the line ``y`` upside down into the ``depth`` pixels below."""

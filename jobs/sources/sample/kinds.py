@@ -40,9 +40,7 @@ def _light(ambient: str, sky: str, lamps: bool = False, shadow: float = 0.5) -> 
 
 COAST = Scene(shores_and_wilds.coast)
 BEACH = Scene(shores_and_wilds.beach, _light("fff0ea", "ffd0c0"))
-SNOW = Scene(
-    shores_and_wilds.snow, _light("f4f6ff", "e6f0fa", shadow=0.35), shores_and_wilds.snowfall
-)
+SNOW = Scene(shores_and_wilds.snow, _light("f4f6ff", "e6f0fa", shadow=0.35), shores_and_wilds.snowfall)
 DESERT = Scene(shores_and_wilds.desert, _light("fff8ea", "e6f2e2"))
 WHEAT = Scene(fields_and_woods.wheat, _light("fff6e0", "fdf0d0"))
 TULIPS = Scene(fields_and_woods.tulips)

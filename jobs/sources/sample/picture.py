@@ -60,9 +60,7 @@ def draw_picture(seed: int, number: int) -> Drawing:
     kind.scene.paint(stage)
 
     left, _, right, top = extent(kind.body)
-    scale = min(
-        rng.uniform(0.62, 0.84) * width / (right - left), rng.uniform(0.4, 0.5) * unit / top
-    )
+    scale = min(rng.uniform(0.62, 0.84) * width / (right - left), rng.uniform(0.4, 0.5) * unit / top)
     x = rng.uniform(0.04, 0.96) * (width - (right - left) * scale)
     paint, second = _varied(kind.paint, rng), _varied(kind.second, rng)
     pose = Pose(x, ground, scale, rng.random() < 0.5, rng.uniform(0, math.tau))

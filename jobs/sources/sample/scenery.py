@@ -116,9 +116,7 @@ def ridge(
     It reaches down to ``foot`` (pixels), the ground where none is given.
     """
     rng = stage.rng
-    waves = [
-        (rng.uniform(0.6, 1.2) * bumps * n, rng.uniform(0, math.tau), 1 / n) for n in (1, 2, 3)
-    ]
+    waves = [(rng.uniform(0.6, 1.2) * bumps * n, rng.uniform(0, math.tau), 1 / n) for n in (1, 2, 3)]
     total = sum(weight for _, _, weight in waves)
     points = []
     for step in range(41):
@@ -138,9 +136,7 @@ def peaks(stage: Stage, base: float, height: float, rock: Colour, snow: Colour |
         half = tall * rng.uniform(0.8, 1.15)
         crease = rng.uniform(0.0, 0.25)
 
-        def face(
-            *places: Point, x: float = x, half: float = half, tall: float = tall
-        ) -> list[Point]:
+        def face(*places: Point, x: float = x, half: float = half, tall: float = tall) -> list[Point]:
             """Points by (how far aside at the foot, how far down), both 0 to 1."""
             return [(x + side * down * half, base - tall + down * tall) for side, down in places]
 

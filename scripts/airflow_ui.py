@@ -1,0 +1,74 @@
+"""Start Airflow with its UI on this machine alone and say how to log in: make airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+HOST, PORT = "127.0.0.1", os.environ.get("AIRFLOW__API__PORT", "8080")
+ADDRESS = f"http://{HOST}:{PORT}"
+PATIENCE_S = 180
+
+
+def main() -> int:
+    # Airflow writes the password to a file of its own; nobody else on the machine is to read it.
+    os.umask(0o077)
+    home = Path(os.environ["AIRFLOW_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "standalone.log"
+    if _is_up():
+        print(f"error: something answers on {ADDRESS} already: stop it first.", file=sys.stderr)
+        return 1
+    environment = {
+        **os.environ,
+        "AIRFLOW__API__HOST": HOST,
+        "AIRFLOW__API__PORT": PORT,
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+    }
+    print(f"Starting Airflow (its log: {log}) ...", flush=True)
+    with log.open("w", encoding="utf-8") as file:
+        airflow = subprocess.Popen(
+            [AIRFLOW, "standalone"], stdout=file, stderr=subprocess.STDOUT, env=environment
+        )
+        try:
+            if not _wait(airflow):
+                print(f"error: Airflow did not come up; see {log}.", file=sys.stderr)
+                return 1
+            passwords = json.loads((home / "simple_auth_manager_passwords.json.generated").read_text())
+            print(f"\n  address   {ADDRESS}/dags/similarity_index\n  user      admin")
+            print(f"  password  {passwords['admin']}\n\nCtrl-C stops it.", flush=True)
+            return airflow.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            airflow.send_signal(signal.SIGINT)
+            airflow.wait(30)
+
+
+def _wait(airflow: subprocess.Popen[bytes]) -> bool:
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until and airflow.poll() is None:
+        if _is_up():
+            return True
+        time.sleep(1)
+    return False
+
+
+def _is_up() -> bool:
+    try:
+        with urllib.request.urlopen(f"{ADDRESS}/api/v2/monitor/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

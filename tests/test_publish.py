@@ -1,0 +1,68 @@
+"""Nothing half-written is ever seen under its final name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.publish import staged_directory, staged_file, write_json, write_text
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file"
+    write_text(target, "old")
+    with pytest.raises(ZeroDivisionError), staged_file(target) as staging:
+        staging.write_text("half")
+        raise ZeroDivisionError
+    assert target.read_text() == "old"
+    assert os.listdir(target.parent) == ["file"]
+
+
+def test_a_directory_that_is_there_stays(tmp_path: Path) -> None:
+    target = tmp_path / "version"
+    for content in ("first", "second"):
+        with staged_directory(target) as staging:
+            (staging / "x").write_text(content)
+    assert (target / "x").read_text() == "first"
+    assert os.listdir(tmp_path) == ["version"]
+
+
+def test_a_failed_directory_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), staged_directory(tmp_path / "version") as staging:
+        (staging / "x").write_text("half")
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["staged_file", "staged_directory"])
+def test_sigkill_leaves_the_old_state_and_the_next_writer_cleans_up(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "target"
+    if kind == "staged_file":
+        write_text(target, "old")
+    code = f"""
+import os, signal
+from pathlib import Path
+from jobs.publish import {kind}
+with {kind}(Path({str(target)!r})) as staging:
+    (staging if {kind == "staged_file"} else staging / "x").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    assert (target.read_text() if target.exists() else None) == ("old" if kind == "staged_file" else None)
+    assert len(list(tmp_path.glob(".tmp-target-*"))) == 1
+    if kind == "staged_file":
+        write_text(target, "new")
+    else:
+        with staged_directory(target) as staging:
+            (staging / "x").write_text("new")
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_json_keeps_letters_readable(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"name": "Škoda \N{AUTOMOBILE}"})
+    assert "Škoda \N{AUTOMOBILE}" in (tmp_path / "x.json").read_text(encoding="utf-8")
