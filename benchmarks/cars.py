@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +32,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="lookalike-cars-") as folder:
         os.environ["LOOKALIKE_DATA"] = folder
         root = DataRoot.from_env()
-        run = run_dag("similarity_index", conf, Path(folder, "run.log"), lambda line: print(line, flush=True))
+        run = run_dag("similarity_index", conf, Path(folder, "airflow"), lambda line: print(line, flush=True))
         if not run.succeeded:
             return 1
         manifest = open_index(root).manifest()
@@ -47,7 +45,6 @@ def main() -> int:
             print(f"| `{task}` | {seconds:.0f} s |")
         for k, share in precision.items():
             print(f"| precision@{k} | {share:.3f} |")
-        print(json.dumps({"seconds": run.seconds, "precision": precision}), file=sys.stderr)
     return 0
 
 

@@ -73,11 +73,10 @@ def embed_catalog(
         f"with {embedder.weights.name} weights, {embedder.geometry} to 224 x 224"
     )
     broken: dict[str, Broken] = {}
-    with section("embed"):
-        progress = Progress(len(pending), "pictures", log)
-        for start in range(0, len(pending), SHARD):
-            _embed_shard(pending[start : start + SHARD], root, embedder, store, broken, progress)
-        progress.finish()
+    progress = Progress(len(pending), "pictures", log)
+    for start in range(0, len(pending), SHARD):
+        _embed_shard(pending[start : start + SHARD], root, embedder, store, broken, progress)
+    progress.finish()
     if broken:
         _quarantine(rows, broken)
         write_catalog(rows, root)
@@ -90,7 +89,7 @@ def embed_catalog(
         "kept": len(unique) - len(pending),
         "quarantined": quarantined,
     }
-    log.info(f"{store.folder}: {counts}")
+    log.info(f"{store.folder}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     return {"fingerprint": embedder.fingerprint, "weights": embedder.weights.name, **counts}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ def main() -> int:
     home = Path(os.environ["AIRFLOW_HOME"])
     home.mkdir(parents=True, exist_ok=True)
     log = home / "standalone.log"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _is_up():
         print(f"error: something answers on {ADDRESS} already: stop it first.", file=sys.stderr)
         return 1
@@ -31,12 +33,18 @@ def main() -> int:
         **os.environ,
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": PORT,
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__API__BASE_URL": ADDRESS,
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{ADDRESS}/execution/",
     }
     print(f"Starting Airflow (its log: {log}) ...", flush=True)
     with log.open("w", encoding="utf-8") as file:
+        # In a session of its own, so that Ctrl-C reaches it once, from here.
         airflow = subprocess.Popen(
-            [AIRFLOW, "standalone"], stdout=file, stderr=subprocess.STDOUT, env=environment
+            [AIRFLOW, "standalone"],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
         )
         try:
             if not _wait(airflow):
@@ -49,8 +57,17 @@ def main() -> int:
         except KeyboardInterrupt:
             return 0
         finally:
-            airflow.send_signal(signal.SIGINT)
-            airflow.wait(30)
+            _stop(airflow)
+
+
+def _stop(airflow: subprocess.Popen[bytes]) -> None:
+    """Standalone stops its four parts on SIGINT; whatever outlives it is stopped as a group."""
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        airflow.send_signal(signal.SIGINT)
+        airflow.wait(20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(airflow.pid, signal.SIGTERM)
+    airflow.wait()
 
 
 def _wait(airflow: subprocess.Popen[bytes]) -> bool:

@@ -33,22 +33,25 @@ class DagRun:
         return DataRoot.from_env().queries / safe_name(self.run_id)
 
 
-def run_dag(dag_id: str, conf: dict[str, Any], log: Path, show: Callable[[str], None]) -> DagRun:
-    """Run ``dag_id`` with the params ``conf``; keep the whole log in ``log`` and ``show`` what matters.
+def run_dag(dag_id: str, conf: dict[str, Any], home: Path, show: Callable[[str], None]) -> DagRun:
+    """Run ``dag_id`` with the params ``conf``; keep the whole log in ``home/run.log``, ``show`` what matters.
 
-    Tables are made in Airflow's metadata database where it lacks them.
+    ``home`` becomes Airflow's, with a metadata database of its own: a scheduler that looked
+    into the same one would run the tasks too.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__LOGGING__JSON_LOGS": "True"}
     run = DagRun()
     started: dict[str, datetime] = {}
-    with log.open("w", encoding="utf-8") as file:
-        subprocess.run([AIRFLOW, "db", "migrate"], stdout=file, stderr=subprocess.STDOUT, check=True)
+    with (home / "run.log").open("w", encoding="utf-8") as file:
+        migrate = [AIRFLOW, "db", "migrate"]
+        subprocess.run(migrate, stdout=file, stderr=subprocess.STDOUT, env=environment, check=True)
         with subprocess.Popen(
             [AIRFLOW, "dags", "test", dag_id, "--conf", json.dumps(conf)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "AIRFLOW__LOGGING__JSON_LOGS": "True"},
+            env=environment,
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:

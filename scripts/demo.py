@@ -12,14 +12,14 @@ from scripts.dag_run import run_dag
 
 def main() -> int:
     os.umask(0o077)
-    log = Path(os.environ["AIRFLOW_HOME"], "demo.log")
+    home = Path(os.environ["AIRFLOW_HOME"], "demo")
     print("Running the DAG similarity_index on the drawn sample (a minute or two) ...", flush=True)
-    run = run_dag("similarity_index", {"source": "sample"}, log, lambda line: print(line, flush=True))
+    run = run_dag("similarity_index", {"source": "sample"}, home, lambda line: print(line, flush=True))
     if not run.succeeded:
-        print(f"error: the run failed; its whole log is {log}", file=sys.stderr)
+        print(f"error: the run failed; its whole log is {home / 'run.log'}", file=sys.stderr)
         return 1
     print("\n" + "\n".join(table(read_answer(run.answer))))
-    print(f"\nmontage   {run.answer / 'montage.png'}\nlog       {log}")
+    print(f"\nmontage   {run.answer / 'montage.png'}\nlog       {home / 'run.log'}")
     return 0
 
 

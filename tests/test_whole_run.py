@@ -21,12 +21,13 @@ class Runs:
 
     def __init__(self, folder: Path) -> None:
         self.root = DataRoot(folder / "data")
-        self.log = folder / "run.log"
+        self.home = folder / "airflow"
+        self.log = self.home / "run.log"
         self.said: list[str] = []
 
     def run(self, dag_id: str, **conf: Any) -> DagRun:
         self.said = []
-        return run_dag(dag_id, conf, self.log, self.said.append)
+        return run_dag(dag_id, conf, self.home, self.said.append)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +125,8 @@ def test_real_cars_with_imagenet_weights(
     monkeypatch.setenv("LOOKALIKE_DATA", str(tmp_path / "data"))
     lines: list[str] = []
     conf = {"source": "stanford_cars", "limit": 300, "weights": str(imagenet_weights), "format": "csv"}
-    run = run_dag("similarity_index", conf, tmp_path / "run.log", lines.append)
-    assert run.succeeded, (tmp_path / "run.log").read_text()[-8000:]
+    run = run_dag("similarity_index", conf, tmp_path / "airflow", lines.append)
+    assert run.succeeded, (tmp_path / "airflow" / "run.log").read_text()[-8000:]
     root = DataRoot(tmp_path / "data")
     counts = read_counts(root)
     assert (counts["files"], counts["labelled"], counts["unmatched_rows"]) == (300, 300, 5204)
