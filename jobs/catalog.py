@@ -73,6 +73,8 @@ def build_catalog(
     or more than ``max_quarantined`` of the files are quarantined (the catalog is written
     all the same, so that their reasons can be read).
     """
+    if limit is not None and limit < 1:
+        raise LookalikeError(f"limit is {limit}: take 1 picture or more, or leave it out for all.")
     rows: list[Row] = []
     joins: dict[str, Join] = {}
     class_names = read_class_names(Path(source.class_names)) if source.class_names else {}
@@ -256,6 +258,15 @@ def _write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[obje
         writer.writerows(rows)
 
 
+def _read_source(file: Path) -> Source:
+    try:
+        return Source.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LookalikeError(
+            f"{file} describes no source ({type(error).__name__}): write it with python -m jobs.sources."
+        ) from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.catalog", description=__doc__)
     parser.add_argument("--source", type=Path, required=True, help="JSON that python -m jobs.sources wrote")
@@ -263,9 +274,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-quarantined", type=float, default=DEFAULT_MAX_QUARANTINED)
 
     def step(options: argparse.Namespace) -> None:
-        source = Source.from_dict(json.loads(options.source.read_text(encoding="utf-8")))
         build_catalog(
-            source,
+            _read_source(options.source),
             DataRoot.from_env(),
             limit=options.limit,
             max_quarantined=options.max_quarantined,

@@ -14,12 +14,16 @@ from PIL import Image
 from torchvision.models import resnet18
 from torchvision.transforms import v2
 
+from jobs.embeddings import DIMENSION
 from jobs.weights import Weights
 
 SIDE = 224
-DIMENSION = 512
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Per channel, of ImageNet; torchvision's weights were trained on pictures normalised so."""
+
+
+MAX_ASPECT = 16
+_CROP = v2.Compose([v2.Resize(256), v2.CenterCrop(SIDE)])
 
 
 def _pad(image: Image.Image) -> Image.Image:
@@ -31,9 +35,17 @@ def _pad(image: Image.Image) -> Image.Image:
     return padded
 
 
+def _crop(image: Image.Image) -> Image.Image:
+    # A picture thin as a thread would be blown up to gigabytes; its centre is all that is kept anyway.
+    longest = MAX_ASPECT * min(image.size)
+    centre = v2.functional.center_crop(image, [min(longest, side) for side in image.size[::-1]])
+    cropped: Image.Image = _CROP(centre)
+    return cropped
+
+
 GEOMETRIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "squash": v2.Resize((SIDE, SIDE)),
-    "crop": v2.Compose([v2.Resize(256), v2.CenterCrop(SIDE)]),
+    "crop": _crop,
     "pad": _pad,
 }
 """Ways to bring an RGB picture of any size to 224 x 224: squash both sides, centre crop, pad with grey."""

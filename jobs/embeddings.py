@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+BROKEN = b"broken"
+"""Key of a shard's metadata: JSON, id -> reason of the pictures that could not be decoded."""
+
 CSV_COLUMNS = ["id", *(f"e{number}" for number in range(DIMENSION))]
 
 
@@ -52,8 +55,9 @@ class EmbeddingStore:
         return sorted(self.folder.glob("shard-*.parquet"))
 
     def describe(self, model: dict[str, Any]) -> None:
-        """Record what model made these embeddings."""
-        write_json(self.folder / "model.json", {**model, "fingerprint": self.fingerprint})
+        """Record what model made these embeddings, once."""
+        if not (self.folder / "model.json").exists():
+            write_json(self.folder / "model.json", {**model, "fingerprint": self.fingerprint})
 
     def model(self) -> dict[str, Any]:
         """What ``describe`` recorded. Raises LookalikeError where nothing was embedded yet."""
@@ -67,11 +71,26 @@ class EmbeddingStore:
     def ids(self) -> set[str]:
         return {id_ for shard in self.shards() for id_ in _ids(shard)}
 
-    def write(self, ids: Sequence[str], embeddings: NDArray[np.float32]) -> None:
-        """Add a shard of n ids and their (n, 512) embeddings in one step, named by its ids."""
-        name = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+    def broken(self) -> dict[str, str]:
+        """Id -> reason of every picture that was found to be undecodable."""
+        found: dict[str, str] = {}
+        for shard in self.shards():
+            found |= json.loads((pq.read_schema(shard).metadata or {}).get(BROKEN, b"{}"))
+        return found
+
+    def write(
+        self, ids: Sequence[str], embeddings: NDArray[np.float32], broken: Mapping[str, str] | None = None
+    ) -> None:
+        """Add a shard in one step, named by its ids: n ids and their (n, 512) embeddings.
+
+        Undecodable pictures go along in the shard's metadata, id -> reason, so that no later
+        run tries them again.
+        """
+        broken = broken or {}
+        name = hashlib.sha256("\n".join([*ids, *sorted(broken)]).encode()).hexdigest()[:16]
         column = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), DIMENSION)
-        table = pa.table([pa.array(ids), column], schema=SCHEMA)
+        schema = SCHEMA.with_metadata({BROKEN: json.dumps(broken)})
+        table = pa.table([pa.array(ids, pa.string()), column], schema=schema)
         with staged_file(self.folder / f"shard-{name}.parquet") as staging:
             pq.write_table(table, staging)
 

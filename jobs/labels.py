@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import csv
-import logging
+import io
 import unicodedata
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from jobs.errors import LookalikeError
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
+
+# What SciPy raises on files that are cut off, damaged or something else.
+_MAT_ERRORS = (
+    MatReadError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    NotImplementedError,
+    zlib.error,
+)
 
 IMAGE_COLUMNS = ("image", "path", "file", "filename")
 LABEL_COLUMNS = ("class", "label")
@@ -51,8 +67,8 @@ def read_labels(path: Path) -> list[LabelRow]:
     Raises LookalikeError where a column is missing or the file is no UTF-8 CSV.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(_read_rows(path, csv.reader(file, strict=True)))
+        text = path.read_bytes().decode("utf-8-sig")
+        return list(_read_rows(path, csv.reader(io.StringIO(text, newline=""), strict=True)))
     except UnicodeDecodeError as error:
         raise LookalikeError(
             f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}): save it as UTF-8."
@@ -63,8 +79,7 @@ def read_labels(path: Path) -> list[LabelRow]:
         raise LookalikeError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _read_rows(path: Path, reader: Iterable[list[str]]) -> Iterable[LabelRow]:
-    rows = iter(reader)
+def _read_rows(path: Path, rows: CsvReader) -> Iterable[LabelRow]:
     header = [name.strip().lower() for name in next(rows, [])]
     image = next((header.index(name) for name in IMAGE_COLUMNS if name in header), None)
     label = next((header.index(name) for name in LABEL_COLUMNS if name in header), None)
@@ -73,20 +88,22 @@ def _read_rows(path: Path, reader: Iterable[list[str]]) -> Iterable[LabelRow]:
         raise LookalikeError(
             f"{path} has no column {missing} (its columns: {', '.join(header) or 'none'}): name it so."
         )
-    for number, row in enumerate(rows, start=2):
+    number = rows.line_num + 1
+    for row in rows:
+        line, number = number, rows.line_num + 1
         if not row:
             continue
         cells = row + [""] * (max(image, label) + 1 - len(row))
         named, labelled = cells[image].strip(), cells[label].strip()
         reason = "names no picture" if not named else "has no label" if not labelled else None
-        yield LabelRow(number, named, labelled, reason)
+        yield LabelRow(line, named, labelled, reason)
 
 
 def read_class_names(path: Path) -> dict[str, str]:
     """Read the dev kit's ``cars_meta.mat``: label (``"1"``, ``"2"`` ...) -> class name."""
     try:
-        names = loadmat(path, squeeze_me=True)["class_names"]
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        names = np.atleast_1d(loadmat(path, squeeze_me=True)["class_names"])
+    except _MAT_ERRORS as error:
         raise LookalikeError(
             f"{path} holds no class names: take cars_meta.mat from the data set's dev kit."
         ) from error
@@ -101,14 +118,17 @@ def join_labels(rows: Iterable[LabelRow], files: Iterable[str]) -> Join:
     the picture unlabelled.
     """
     files = list(files)
-    by_path = {_key(file): [file] for file in files}
+    exact = {file: [file] for file in files}
+    by_path: dict[str, list[str]] = defaultdict(list)
     by_name: dict[str, list[str]] = defaultdict(list)
     for file in files:
+        by_path[_key(file)].append(file)
         by_name[_key(file.rpartition("/")[2])].append(file)
     join = Join()
     claims: dict[str, list[LabelRow]] = defaultdict(list)
     for row in rows:
-        found = by_path.get(_key(row.image)) or by_name.get(_key(row.image), [])
+        key = _key(row.image)
+        found = exact.get(row.image) or by_path.get(key) or by_name.get(key, [])
         if row.reason:
             join.unmatched_rows.append(row)
         elif len(found) == 1:

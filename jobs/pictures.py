@@ -94,6 +94,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Pillow clips 16-bit and 32-bit grey to 255; scale by the 16 bits that files hold.
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+        # A transparent grey named by 16 bits means nothing among 8-bit ones.
+        image.info.pop("transparency", None)
     elif image.mode == "F":
         raise BadPictureError("cannot be decoded: floating-point pixels have no stated range")
     if image.has_transparency_data:

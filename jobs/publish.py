@@ -1,7 +1,7 @@
 """Write beside, then rename: nobody ever reads a half-written file or folder.
 
 What a killed step leaves behind is named ``.tmp-<target>-<random>``; the next
-writer of the same target removes it.
+writer of the same target removes it, or ``sweep``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,19 @@ from pathlib import Path
 from typing import Any
 
 
-def _staging(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
+def sweep(folder: Path) -> None:
+    """Remove what killed steps left half-written in the tree under ``folder``; one writer at a time."""
+    for leftover in folder.rglob(".tmp-*"):
+        _remove(leftover)
+
+
+def _clean(target: Path) -> None:
     for leftover in target.parent.glob(f".tmp-{target.name}-*"):
         _remove(leftover)
+
+
+def _staging(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
     return target.with_name(f".tmp-{target.name}-{uuid.uuid4().hex[:8]}")
 
 
@@ -42,10 +51,12 @@ def _sync(path: Path) -> None:
 def staged_file(target: Path, *, sync: bool = True) -> Iterator[Path]:
     """Yield a path to write to; it replaces ``target`` in one step when the block ends well.
 
-    ``sync`` waits until the disk has it; thousands of small files that can be made again
-    do without.
+    ``sync`` waits until the disk has it and removes what a killed writer left of it; thousands
+    of small files that can be made again do without.
     """
     staging = _staging(target)
+    if sync:
+        _clean(target)
     try:
         yield staging
         if sync:
@@ -63,6 +74,7 @@ def staged_directory(target: Path) -> Iterator[Path]:
     new folder is dropped: name targets by their content.
     """
     staging = _staging(target)
+    _clean(target)
     staging.mkdir()
     try:
         yield staging

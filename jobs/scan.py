@@ -71,10 +71,10 @@ def _found(path: Path, folder: Path, inside: Path) -> Found:
         shown = os.fsencode(text).decode("utf-8", "backslashreplace")
         shown_relative = os.fsencode(relative).decode("utf-8", "backslashreplace")
         return Found(shown, shown_relative, 0, 0, "file name is not UTF-8: rename the file")
-    if path.is_symlink() and not path.resolve().is_relative_to(inside):
-        return Found(text, relative, 0, 0, "symbolic link out of the folder")
     try:
         stat = path.stat()
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            return Found(text, relative, 0, 0, "symbolic link out of the folder")
     except OSError as error:
         return Found(text, relative, 0, 0, f"cannot be read: {error.strerror}")
     if not path.is_file():

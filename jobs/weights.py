@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import pickle
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,18 @@ IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
 IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
 IMAGENET_BYTES = 46_830_571
 RANDOM_SEED = 0
+
+# What torch.load and load_state_dict raise on files that hold something else, or code.
+_LOADING_ERRORS = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -76,17 +89,20 @@ def _random() -> Weights:
 
 def _from_file(path: Path, name: str) -> Weights:
     try:
-        state_dict = torch.load(path, map_location="cpu", weights_only=True)
-        resnet18(weights=None).load_state_dict(state_dict)
-    except FileNotFoundError as error:
+        model = resnet18(weights=None)
+        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except OSError as error:
         raise LookalikeError(
-            f"weights {path} is no file: give imagenet, random or the path of a state dict."
+            f"weights {path} can't be read ({error.strerror}): "
+            "give imagenet, random or the path of a state dict."
         ) from error
-    except (pickle.UnpicklingError, RuntimeError, TypeError, AttributeError, EOFError) as error:
+    except _LOADING_ERRORS as error:
         raise LookalikeError(
             f"weights {path} is not a state dict of torchvision's resnet18: "
             f"save model.state_dict() of one ({type(error).__name__})."
         ) from error
+    # Whatever number type the file had, the model holds float32.
+    state_dict = model.state_dict()
     return Weights(name, state_dict, _hash(state_dict))
 
 

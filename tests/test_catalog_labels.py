@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ import scipy.io
 
 import jobs
 from jobs.catalog import build_catalog, read_catalog
+from jobs.catalog import main as catalog_main
 from jobs.errors import LookalikeError
 from jobs.paths import DataRoot
 from jobs.sources import Source, Split
+from jobs.sources.__main__ import main as sources_main
 from jobs.sources.folder import folder
 from tests.pictures import write_picture, write_pictures
 
@@ -239,17 +242,39 @@ def test_commands_go_from_a_folder_to_its_catalog(pictures: Path, tmp_path: Path
     assert len(read_catalog(root)) == 2
 
 
+def test_error_is_one_line_and_status_2(root: DataRoot) -> None:
+    done = command(root, "jobs.sources", "--source", "folder", "--folder", "/no/such/folder")
+    assert done.stderr == ("error: /no/such/folder is no folder: give the folder that holds your pictures.\n")
+    assert done.returncode == 2
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Steps turn up the log; it is turned down again."""
+    loggers = [logging.getLogger(name) for name in ("jobs", "__main__")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize(
-    ("module", "arguments"),
+    ("main", "arguments"),
     [
-        ("jobs.sources", ["--source", "folder", "--folder", "/no/such/folder"]),
-        ("jobs.sources", ["--source", "folder"]),
-        ("jobs.catalog", ["--source", "/no/such/source.json"]),
-        ("jobs.catalog", ["--source", __file__]),
+        (sources_main, ["--source", "folder"]),
+        (
+            sources_main,
+            ["--source", "folder", "--folder", str(PROJECT / "jobs"), "--output", "/no/such/x.json"],
+        ),
+        (catalog_main, ["--source", "/no/such/source.json"]),
+        (catalog_main, ["--source", __file__]),
     ],
 )
-def test_error_is_one_line_and_status_2(root: DataRoot, module: str, arguments: list[str]) -> None:
-    done = command(root, module, *arguments)
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.splitlines()) == 1
-    assert done.returncode == 2
+def test_wrong_argument_is_one_line_and_status_2(
+    main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert len(said.splitlines()) == 1

@@ -23,7 +23,7 @@ from jobs.sources.folder import folder
 from jobs.weights import load_weights
 from tests.pictures import cut_jpeg, write_pictures
 
-SOUND, BROKEN_EARLY, BROKEN_LATE = 42, 2, 2
+SOUND, BROKEN_EARLY, BROKEN_LATE = 60, 2, 2
 SHARD, BATCH, DONE_BEFORE = 8, 4, 3
 
 KILLED_AT_A_SHARD = f"""

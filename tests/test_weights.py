@@ -85,7 +85,7 @@ def test_state_dict_saved_in_another_way_is_loaded(tmp_path: Path, state: State,
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
-    assert "is no file: give imagenet, random or the path of a state dict" in refusal(tmp_path / "gone.pth")
+    assert "can't be read (No such file or directory)" in refusal(tmp_path / "gone.pth")
 
 
 def test_folder_is_refused(tmp_path: Path) -> None:

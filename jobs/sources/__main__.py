@@ -70,10 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             sample_seed=options.sample_seed,
         )
         text = json.dumps(source.to_dict(), indent=2, ensure_ascii=False)
-        if options.output:
-            options.output.write_text(text, encoding="utf-8")
-        else:
+        if not options.output:
             print(text)
+            return
+        try:
+            options.output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise LookalikeError(
+                f"{options.output} cannot be written ({error.strerror}): name another file."
+            ) from error
 
     return run_step(parser, step, argv)
 
