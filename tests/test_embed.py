@@ -237,6 +237,23 @@ def test_picture_with_broken_pixels_is_quarantined_for_good(place: Place) -> Non
     assert place.embed()["embedded"] == 0
 
 
+def test_broken_newcomer_leaves_the_rest_as_it_was(place: Place) -> None:
+    """A run that finds nothing to embed but a broken picture."""
+    write_pictures(place.pictures, 2)
+    place.take_in()
+    place.embed()
+    ids, vectors = place.store.read()
+    (place.pictures / "cut.jpg").write_bytes(cut_jpeg())
+    place.take_in()
+    told = place.embed()
+    assert (told["embedded"], told["kept"], told["quarantined"]) == (0, 2, 1)
+    assert str(place.reasons()["cut.jpg"]).startswith("cannot be decoded: ")
+    for ids_after, vectors_after in (place.store.read(), csv_vectors(place.store.csv)):
+        order = np.argsort(ids_after)
+        assert [ids_after[row] for row in order] == ids
+        assert (bits(vectors_after[order]) == bits(vectors)).all()
+
+
 def test_picture_changed_after_it_was_taken_in_waits_for_the_next_run(place: Place) -> None:
     """Even where neither size nor time tell of the change."""
     write_pictures(place.pictures, 2)
