@@ -11,7 +11,8 @@ with a montage.
 | `catalog` | joins pictures and labels, sets unusable files aside with a reason | `catalog/catalog.parquet` |
 | `embed` | resizes to 224 x 224 and embeds what is new | `resized/`, `embeddings/` |
 | `vectors` | assembles one vector column (Spark) | `vectors/` |
-| `index` | fits and saves the LSH model, hashes, publishes (Spark) | `index/<version>/`, `index/current` |
+| `calibrate` | chooses how to hash, for the recall asked for (Spark) | `calibrations/` |
+| `index` | fits the LSH model, hashes, measures the recall, publishes (Spark) | `index/` |
 | `query` | finds the nearest neighbours of one picture (Spark) | `queries/<run>/neighbours.json` |
 | `montage` | draws them | `queries/<run>/montage.png` |
 
@@ -108,21 +109,38 @@ PARAMS = {
         title="Read embeddings from",
         section="Embedding",
     ),
-    "bucket_length": Param(
-        0.05,
+    "recall": Param(
+        0.95,
         type="number",
         exclusiveMinimum=0,
+        exclusiveMaximum=1,
+        title="Recall",
+        description_md="Share of the true nearest neighbours to find. Below it the index is not published.",
+        section="LSH",
+    ),
+    "bucket_length": Param(
+        None,
+        type=["null", "number"],
+        exclusiveMinimum=0,
         title="Bucket length",
-        description_md="Width of a hash bucket. Wider finds more neighbours and looks at more pictures.",
+        description_md="Width of a hash bucket. Empty: chosen by calibration.",
         section="LSH",
     ),
     "num_hash_tables": Param(
-        3,
-        type="integer",
+        None,
+        type=["null", "integer"],
         minimum=1,
         maximum=512,
         title="Hash tables",
-        description_md="More tables find more neighbours and look at more pictures.",
+        description_md="Empty: chosen by calibration.",
+        section="LSH",
+    ),
+    "refined": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Candidates refined",
+        description_md="How many pictures a query compares truly. Empty: as many as the recall needs.",
         section="LSH",
     ),
     "lsh_seed": Param(42, type="integer", minimum=0, title="Seed of the hash tables", section="LSH"),
@@ -214,10 +232,16 @@ def similarity_index() -> None:
             "--format={{ params.format }}",
         ),
         spark_step(
+            "calibrate",
+            "--k={{ params.k }}",
+            "--target={{ params.recall }}",
+            "--seed={{ params.lsh_seed }}",
+        ),
+        spark_step(
             "index",
             "--bucket-length={{ params.bucket_length }}",
             "--num-hash-tables={{ params.num_hash_tables }}",
-            "--lsh-seed={{ params.lsh_seed }}",
+            "--refined={{ params.refined }}",
         ),
         query_step(),
         montage(),

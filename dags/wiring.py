@@ -42,6 +42,18 @@ QUERY_PARAMS = {
         description_md="How many look-alikes to find.",
         section="Query",
     ),
+    "method": Param(
+        "sketch",
+        type="string",
+        enum=["sketch", "exact", "stock"],
+        values_display={
+            "sketch": "sketch: ranked by packed hashes, the best compared truly",
+            "exact": "exact: all compared",
+            "stock": "stock: Spark's approxNearestNeighbors as it is",
+        },
+        title="Search",
+        section="Query",
+    ),
     "seed": Param(
         0,
         type="integer",
@@ -55,9 +67,9 @@ QUERY_PARAMS = {
 
 def query_step() -> SparkSubmitOperator:
     """The task ``query``: answer the form's question into ``queries/<run>``."""
-    arguments = ("--run={{ run_id }}", "--query={{ params.query }}", "--k={{ params.k }}")
+    arguments = [f"--{name}={{{{ params.{name} }}}}" for name in QUERY_PARAMS]
     # No retry: what fails here is the question, and it would fail again.
-    return spark_step("query", *arguments, "--seed={{ params.seed }}", retries=0)
+    return spark_step("query", "--run={{ run_id }}", *arguments, retries=0)
 
 
 def spark_step(step: str, *arguments: str, retries: int = 1) -> SparkSubmitOperator:

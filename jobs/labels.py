@@ -29,6 +29,8 @@ _MAT_ERRORS = (
     LookupError,
     TypeError,
     NotImplementedError,
+    MemoryError,
+    NameError,
     zlib.error,
 )
 

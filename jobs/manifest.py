@@ -37,6 +37,21 @@ class Index:
         return self.folder / "pictures"
 
     @property
+    def reduction(self) -> Path:
+        """The saved PCAModel that is applied before hashing; absent where search is exact."""
+        return self.folder / "reduction"
+
+    @property
+    def sketch(self) -> Path:
+        """How hashes are packed and decoded; absent where search is exact."""
+        return self.folder / "sketch.npz"
+
+    @property
+    def packed(self) -> Path:
+        """Vectors and packed hashes, one set of files a part."""
+        return self.folder / "packed"
+
+    @property
     def manifest_file(self) -> Path:
         return self.folder / "manifest.json"
 

@@ -59,6 +59,11 @@ class DataRoot:
         return self.root / "vectors"
 
     @property
+    def calibrations(self) -> Path:
+        """How to hash assembled vectors, one folder a content hash."""
+        return self.root / "calibrations"
+
+    @property
     def index(self) -> Path:
         return self.root / "index"
 

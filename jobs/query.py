@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pyspark.ml.feature import BucketedRandomProjectionLSHModel
+import numpy as np
+from pyspark.ml.feature import BucketedRandomProjectionLSHModel, PCAModel
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import DenseVector, Vectors
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -23,6 +24,7 @@ from jobs.manifest import Index, open_index
 from jobs.paths import QUERY_PICTURE, DataRoot, safe_name
 from jobs.publish import staged_file, write_json
 from jobs.scan import content_id
+from jobs.search import search_many
 from jobs.session import spark_session
 
 log = logging.getLogger(__name__)
@@ -30,30 +32,44 @@ log = logging.getLogger(__name__)
 RANDOM = "random"
 CAPTION = ("id", "path", "label", "class_name")
 MAX_K = 100
+METHODS = ("sketch", "exact", "stock")
+OVERLAP_PICTURES = 100_000
+"""Up to here exact search costs next to nothing, so every answer is compared with it."""
 
 
 def answer(
-    root: DataRoot, run: str, *, query: str = RANDOM, k: int = 5, seed: int = 0, version: str = "current"
+    root: DataRoot,
+    run: str,
+    *,
+    query: str = RANDOM,
+    k: int = 5,
+    seed: int = 0,
+    method: str = "sketch",
+    version: str = "current",
 ) -> Path:
     """Find the ``k`` nearest neighbours of one picture and write ``queries/<run>/neighbours.json``.
 
     ``query`` is ``random`` (drawn by ``seed``), an id of the index, a path or file name in
     the index, or the path of any other picture, which is embedded by the index's own model.
-    The picture itself is left out. Where the LSH tables hold fewer than ``k`` neighbours,
-    exact search answers instead, and ``method`` and ``note`` say so.
+    The picture itself is left out.
+
+    ``method`` is ``sketch`` (pictures ranked by their packed hashes, the best compared truly),
+    ``exact`` (all compared) or ``stock`` (Spark's approxNearestNeighbors as it is). Where it can't
+    do what is asked, exact search answers instead, and ``method`` and ``note`` say so.
 
     Raises LookalikeError where the index or the picture can't be had.
     """
     if not 1 <= k <= MAX_K:
         raise LookalikeError(f"k is {k}: ask for 1 to {MAX_K} neighbours.")
+    if method not in METHODS:
+        raise LookalikeError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}.")
     index = open_index(root, version)
     folder = root.queries / safe_name(run)
     with section("query"), spark_session("query") as spark:
         pictures = spark.read.parquet(str(index.pictures))
         told, vector = _resolve(pictures, index, folder, query, seed)
         log.info(f"query {told['id'] or '(not in the index)'}: {told['path']!r}")
-        others = pictures.where(F.col("id") != told["id"]) if told["id"] else pictures
-        result = search(spark, index, others, vector, k)
+        result = search(spark, index, pictures, told["id"], vector, k, method)
     manifest = index.manifest()
     write_json(
         folder / "neighbours.json",
@@ -61,7 +77,10 @@ def answer(
             "query": told,
             "k": k,
             **result,
-            "index": {"version": index.version, "images": manifest["images"], "lsh": manifest["lsh"]},
+            "index": {
+                "version": index.version,
+                **{name: manifest[name] for name in ("images", "lsh", "recall", "refined_fraction")},
+            },
             "model": manifest["model"],
         },
     )
@@ -69,24 +88,69 @@ def answer(
 
 
 def search(
-    spark: SparkSession, index: Index, pictures: DataFrame, vector: DenseVector, k: int
+    spark: SparkSession,
+    index: Index,
+    pictures: DataFrame,
+    id_: str | None,
+    vector: DenseVector,
+    k: int,
+    method: str,
 ) -> dict[str, Any]:
-    """Ask the saved LSH model for the ``k`` pictures nearest to ``vector``, exact search if it finds fewer.
+    """Find the ``k`` of ``pictures`` nearest to ``vector``, the picture ``id_`` left out.
 
-    Returns ``method`` (``stock`` or ``exact``), ``note`` (None or a sentence) and ``neighbours``,
-    ascending by Euclidean distance and then id.
+    Returns ``method``, ``note`` (None or a sentence), ``overlap`` (with the exact answer; None
+    where that would take long) and ``neighbours``, ascending by Euclidean distance and then id.
     """
+    manifest = index.manifest()
+    query = np.array([vector.toArray()], np.float32)
+
+    def packed(refined: int | None) -> list[tuple[str, float]]:
+        row = search_many(spark, index, query, [id_], k, refined).first()
+        return [(found["id"], found["distance"]) for found in row["neighbours"]] if row else []
+
+    note = None
+    if method == "sketch" and manifest["search"] == "exact":
+        method, note = "exact", f"{manifest['images']:,} pictures are too few to hash, so search is exact."
+    exact = packed(None) if method == "exact" or manifest["images"] <= OVERLAP_PICTURES else None
+    if method == "sketch":
+        found = packed(manifest["refined"])
+    elif method == "stock":
+        found = _stock(index, pictures, id_, vector, k)
+    else:
+        found = exact or []
+    if len(found) < k:
+        if method != "exact":
+            note = f"The hash tables held {len(found)} of {k} neighbours, so exact search answered."
+            method, found = "exact", exact or packed(None)
+        if len(found) < k:
+            note = f"The index holds {len(found)} other pictures, fewer than the {k} asked for."
+    if note:
+        log.warning(note)
+    ids = {id_ for id_, _ in found}
+    overlap = len(ids & {id_ for id_, _ in exact}) / len(exact) if exact else None
+    if overlap is not None:
+        log.info(f"{method} search found {overlap:.0%} of what exact search finds")
+    captions = {row["id"]: _caption(row) for row in pictures.where(F.col("id").isin(list(ids))).collect()}
+    neighbours = [
+        {"rank": rank, **captions[id_], "distance": distance}
+        for rank, (id_, distance) in enumerate(found, start=1)
+    ]
+    return {"method": method, "note": note, "overlap": overlap, "neighbours": neighbours}
+
+
+def _stock(
+    index: Index, pictures: DataFrame, id_: str | None, vector: DenseVector, k: int
+) -> list[tuple[str, float]]:
+    """What Spark's own search over the saved hash tables finds, with its true distances."""
     model = BucketedRandomProjectionLSHModel.load(str(index.lsh_model))
-    found = model.approxNearestNeighbors(pictures, vector, k, distCol="distance")
-    rows = _neighbours(found, k)
-    if len(rows) == k:
-        return {"method": "stock", "note": None, "neighbours": rows}
-    note = f"The hash tables held {len(rows)} of {k} neighbours, so exact search answered."
-    rows = _neighbours(pictures.withColumn("distance", _distance(vector)), k)
-    if len(rows) < k:
-        note = f"The index holds {len(rows)} other pictures, fewer than the {k} asked for."
-    log.warning(note)
-    return {"method": "exact", "note": note, "neighbours": rows}
+    others = pictures.where(F.col("id") != id_) if id_ else pictures
+    key = vector
+    if index.reduction.exists():
+        key = Vectors.dense(PCAModel.load(str(index.reduction)).pc.toArray().T @ vector.toArray())
+    # Its own distance is that of reduced vectors.
+    found = model.approxNearestNeighbors(others, key, k, distCol="reduced_distance")
+    rows = found.withColumn("distance", _distance(vector)).select("id", "distance").collect()
+    return sorted(((row["id"], row["distance"]) for row in rows), key=lambda pair: (pair[1], pair[0]))
 
 
 def _distance(vector: DenseVector) -> Any:
@@ -94,11 +158,6 @@ def _distance(vector: DenseVector) -> Any:
     values = F.lit(vector.toArray().tolist())
     squares = F.zip_with(vector_to_array(F.col("vector")), values, lambda x, y: (x - y) * (x - y))
     return F.sqrt(F.aggregate(squares, F.lit(0.0), lambda total, square: total + square))
-
-
-def _neighbours(found: DataFrame, k: int) -> list[dict[str, Any]]:
-    rows = found.select(*CAPTION, "distance").orderBy("distance", "id").limit(k).collect()
-    return [{"rank": rank, **row.asDict()} for rank, row in enumerate(rows, start=1)]
 
 
 def _resolve(
@@ -176,6 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--k", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="draws the random picture")
     parser.add_argument("--run", default="manual", help="names the folder under queries/")
+    parser.add_argument("--method", choices=METHODS, default="sketch", help="how to search")
     parser.add_argument("--index-version", default="current", help="which version of the index")
 
     def step(options: argparse.Namespace) -> None:
@@ -185,6 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             query=options.query,
             k=options.k,
             seed=options.seed,
+            method=options.method,
             version=options.index_version,
         )
 

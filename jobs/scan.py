@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.errors import LookalikeError
 from jobs.pictures import BadPictureError, read_header
 
 PICTURE_SUFFIXES = frozenset(
@@ -48,10 +49,12 @@ def scan(folder: Path) -> tuple[list[Found], int]:
 
     Hidden files and folders are passed over. Links are followed to files inside the
     folder only; links to folders are not followed.
+
+    Raises LookalikeError where a folder can't be looked into.
     """
     inside = folder.resolve()
     found, others = [], 0
-    for directory, folders, files in os.walk(folder):
+    for directory, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             if name.startswith("."):
@@ -61,6 +64,12 @@ def scan(folder: Path) -> tuple[list[Found], int]:
                 continue
             found.append(_found(Path(directory, name), folder, inside))
     return sorted(found, key=lambda file: file.path), others
+
+
+def _refuse(error: OSError) -> None:
+    raise LookalikeError(
+        f"{error.filename} cannot be looked into ({error.strerror}): let the user who runs the tasks read it."
+    ) from error
 
 
 def _found(path: Path, folder: Path, inside: Path) -> Found:

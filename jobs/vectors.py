@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from jobs.catalog import catalog_file, read_catalog
 from jobs.embeddings import CSV_COLUMNS, EmbeddingStore
+from jobs.errors import LookalikeError
 from jobs.logs import run_step, section
 from jobs.paths import DataRoot
 from jobs.publish import staged_directory, write_text
@@ -75,6 +76,14 @@ def assemble_vectors(root: DataRoot, fingerprint: str, format: str = "parquet") 
             log.info(f"{count:,} vectors of {store.model()['dimension']} values in {target}")
     write_text(root.vectors / "current", target.name)
     return target
+
+
+def current_vectors(root: DataRoot) -> Path:
+    """The folder that was assembled last. Raises LookalikeError where there is none."""
+    try:
+        return root.vectors / (root.vectors / "current").read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise LookalikeError(f"no vectors in {root.vectors}: run the step vectors first.") from error
 
 
 def _key(root: DataRoot, fingerprint: str) -> str:

@@ -26,6 +26,7 @@ RANDOM_SEED = 0
 _LOADING_ERRORS = (
     pickle.UnpicklingError,
     RuntimeError,
+    AssertionError,
     TypeError,
     AttributeError,
     EOFError,
@@ -89,8 +90,9 @@ def _random() -> Weights:
 
 def _from_file(path: Path, name: str) -> Weights:
     try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
         model = resnet18(weights=None)
-        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        model.load_state_dict(loaded)
     except OSError as error:
         raise LookalikeError(
             f"weights {path} can't be read ({error.strerror}): "
@@ -103,6 +105,8 @@ def _from_file(path: Path, name: str) -> Weights:
         ) from error
     # Whatever number type the file had, the model holds float32.
     state_dict = model.state_dict()
+    if not all(torch.isfinite(tensor).all() for tensor in state_dict.values()):
+        raise LookalikeError(f"weights {path} hold values that are no numbers: take another file.")
     return Weights(name, state_dict, _hash(state_dict))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -28,6 +29,8 @@ os.environ.update(
     SPARK_LOCAL_IP="127.0.0.1",
 )
 os.environ.pop("LOOKALIKE_CARS_DIR", None)
+# Otherwise it logs after pytest has closed its streams.
+logging.getLogger("py4j").setLevel(logging.WARNING)
 
 
 def pytest_sessionfinish() -> None:

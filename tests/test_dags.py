@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from tests.conftest import PROJECT
 
 TASKS = {
-    "similarity_index": ["sources", "catalog", "embed", "vectors", "index", "query", "montage"],
+    "similarity_index": ["sources", "catalog", "embed", "vectors", "calibrate", "index", "query", "montage"],
     "similarity_query": ["query", "montage"],
 }
 
@@ -57,7 +57,17 @@ def test_one_index_run_at_a_time(dagbag: DagBag) -> None:
 
 
 @pytest.mark.parametrize(
-    "conf", [{"k": 0}, {"k": 101}, {"source": "web"}, {"limit": 0}, {"bucket_length": 0}, {"seed": -1}]
+    "conf",
+    [
+        {"k": 0},
+        {"k": 101},
+        {"source": "web"},
+        {"limit": 0},
+        {"bucket_length": 0},
+        {"recall": 1},
+        {"method": "best"},
+        {"seed": -1},
+    ],
 )
 def test_the_form_refuses_senseless_values(dagbag: DagBag, conf: dict[str, object]) -> None:
     params = dagbag.dags["similarity_index"].params
@@ -90,7 +100,7 @@ def test_spark_goes_to_the_master_of_the_connection(
     dagbag: DagBag, monkeypatch: pytest.MonkeyPatch, connection: str, master: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", connection)
-    for task_id in ("vectors", "index", "query"):
+    for task_id in ("vectors", "calibrate", "index", "query"):
         step = dagbag.dags["similarity_index"].get_task(task_id)
         assert isinstance(step, SparkSubmitOperator)
         hook = step._get_hook()

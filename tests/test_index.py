@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from pyspark.ml.feature import BucketedRandomProjectionLSHModel
 
+from jobs.calibrate import calibrate_vectors
+from jobs.catalog import read_catalog, write_catalog
 from jobs.errors import LookalikeError
 from jobs.index import LshParams, build_index
 from jobs.manifest import open_index
@@ -25,9 +27,11 @@ from tests.synthetic import FINGERPRINT, make_root
 
 @pytest.fixture(scope="module")
 def assembled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root with vectors but no index; tests take copies."""
+    """A data root with vectors and their calibration but no index; tests take copies."""
     folder = tmp_path_factory.mktemp("assembled") / "data"
-    assemble_vectors(make_root(folder, 30)[0], FINGERPRINT)
+    root, _ = make_root(folder, 30)
+    assemble_vectors(root, FINGERPRINT)
+    calibrate_vectors(root)
     return folder
 
 
@@ -37,11 +41,11 @@ def root(assembled: Path, tmp_path: Path) -> DataRoot:
 
 
 def test_the_index_holds_model_hashes_and_manifest(root: DataRoot) -> None:
-    params = LshParams(bucket_length=0.1, num_hash_tables=4, seed=7)
-    index = build_index(root, params)
+    index = build_index(root, LshParams(bucket_length=0.1, num_hash_tables=4))
     manifest = index.manifest()
     assert (manifest["images"], manifest["dimension"]) == (30, 512)
-    assert manifest["lsh"] == {"bucket_length": 0.1, "num_hash_tables": 4, "seed": 7}
+    lsh = {"bucket_length": 0.1, "num_hash_tables": 4, "seed": 42, "reduced_dimension": None}
+    assert (manifest["lsh"], manifest["search"]) == (lsh, "exact")
     assert manifest["model"]["fingerprint"] == FINGERPRINT
     with spark_session("test") as spark:
         model = BucketedRandomProjectionLSHModel.load(str(index.lsh_model))
@@ -61,7 +65,7 @@ def test_the_same_input_gives_the_same_version_and_is_built_once(root: DataRoot)
     built = first.manifest_file.stat().st_mtime_ns
     assert build_index(root, LshParams()) == first
     assert first.manifest_file.stat().st_mtime_ns == built
-    other = build_index(root, LshParams(seed=1))
+    other = build_index(root, LshParams(num_hash_tables=1))
     assert other != first
     assert open_index(root) == other
     assert open_index(root, first.version) == first
@@ -70,7 +74,7 @@ def test_the_same_input_gives_the_same_version_and_is_built_once(root: DataRoot)
 def test_a_build_killed_before_publishing_leaves_the_published_index_and_ends_the_same(
     root: DataRoot,
 ) -> None:
-    published = build_index(root, LshParams(seed=1))
+    published = build_index(root, LshParams(num_hash_tables=1))
     code = """
 import os, signal
 from pathlib import Path
@@ -81,7 +85,7 @@ write = jobs.index.write_json
 def killed(target, value):
     os.kill(os.getpid(), signal.SIGKILL)
 jobs.index.write_json = killed
-build_index(DataRoot.from_env(), LshParams(seed=2))
+build_index(DataRoot.from_env(), LshParams(num_hash_tables=2))
 """
     environment = {**os.environ, "LOOKALIKE_DATA": str(root.root)}
     killed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
@@ -92,12 +96,12 @@ build_index(DataRoot.from_env(), LshParams(seed=2))
     with pytest.raises(LookalikeError, match="no index version"):
         open_index(root, half[0])
 
-    index = build_index(root, LshParams(seed=2))
+    index = build_index(root, LshParams(num_hash_tables=2))
     assert open_index(root) == index
     assert not list(root.index.glob(".tmp-*"))
     undisturbed = DataRoot(root.root.with_name("undisturbed"))
     shutil.copytree(root.root, undisturbed.root, ignore=shutil.ignore_patterns("index"))
-    twin = build_index(undisturbed, LshParams(seed=2))
+    twin = build_index(undisturbed, LshParams(num_hash_tables=2))
     assert twin.version == index.version
     told, expected = index.manifest(), twin.manifest()
     assert {**told, "created": None} == {**expected, "created": None}
@@ -114,7 +118,9 @@ build_index(DataRoot.from_env(), LshParams(seed=2))
     [
         ({"bucket_length": 0.0}, "bucket length 0.0 must be above 0"),
         ({"bucket_length": float("nan")}, "bucket length nan must be above 0"),
+        ({"bucket_length": float("inf")}, "bucket length inf must be above 0"),
         ({"num_hash_tables": 0}, "0 hash tables are too few"),
+        ({"refined": 0}, "0 refined candidates are too few"),
     ],
 )
 def test_senseless_params_are_one_sentence(params: dict[str, float], sentence: str) -> None:
@@ -131,6 +137,14 @@ def test_opening_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(LookalikeError, match="is no index version"):
         open_index(root, "../../etc")
     with pytest.raises(LookalikeError, match="run the step vectors first"):
+        build_index(root, LshParams())
+
+
+def test_a_calibration_of_other_vectors_is_refused(root: DataRoot) -> None:
+    rows = read_catalog(root)
+    write_catalog(rows[:20], root)
+    assemble_vectors(root, FINGERPRINT)
+    with pytest.raises(LookalikeError, match="is of other vectors: run the step calibrate again"):
         build_index(root, LshParams())
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jobs.calibrate import calibrate_vectors
 from jobs.errors import LookalikeError
 from jobs.index import LshParams, build_index
 from jobs.paths import DataRoot
@@ -28,6 +29,7 @@ WIDE = LshParams(bucket_length=10.0, num_hash_tables=4)
 def root(tmp_path_factory: pytest.TempPathFactory) -> DataRoot:
     root, _ = make_root(tmp_path_factory.mktemp("query"), PICTURES)
     assemble_vectors(root, FINGERPRINT)
+    calibrate_vectors(root)
     build_index(root, WIDE)
     return root
 
@@ -46,7 +48,7 @@ def exact(query: int, k: int) -> list[tuple[str, float]]:
 
 
 def test_a_picture_named_by_id_gets_its_nearest_neighbours_without_itself(root: DataRoot) -> None:
-    told = ask(root, query=picture_id(7), k=5)
+    told = ask(root, query=picture_id(7), k=5, method="stock")
     assert told["query"] == {
         "id": picture_id(7),
         "path": "/pictures/00007.jpg",
@@ -83,16 +85,23 @@ def test_more_neighbours_than_pictures_is_said(root: DataRoot) -> None:
 def test_too_few_candidates_fall_back_to_exact_search_and_say_so(root: DataRoot, tmp_path: Path) -> None:
     narrow = DataRoot(Path(shutil.copytree(root.root, tmp_path / "narrow")))
     build_index(narrow, LshParams(bucket_length=1e-6, num_hash_tables=1))
-    told = ask(narrow, query=picture_id(7))
+    told = ask(narrow, query=picture_id(7), method="stock")
     assert told["method"] == "exact"
     assert re.fullmatch(r"The hash tables held \d of 5 neighbours, so exact search answered.", told["note"])
+    assert [neighbour["id"] for neighbour in told["neighbours"]] == [id_ for id_, _ in exact(7, 5)]
+
+
+def test_too_few_pictures_to_hash_are_searched_exactly_and_that_is_said(root: DataRoot) -> None:
+    told = ask(root, query=picture_id(7))
+    assert (told["method"], told["overlap"]) == ("exact", 1.0)
+    assert told["note"] == f"{PICTURES} pictures are too few to hash, so search is exact."
     assert [neighbour["id"] for neighbour in told["neighbours"]] == [id_ for id_, _ in exact(7, 5)]
 
 
 def test_an_earlier_version_still_answers(root: DataRoot, tmp_path: Path) -> None:
     copy = DataRoot(Path(shutil.copytree(root.root, tmp_path / "copy")))
     first = (copy.index / "current").read_text().strip()
-    build_index(copy, LshParams(seed=9, bucket_length=10.0))
+    build_index(copy, LshParams(bucket_length=9.0))
     assert ask(copy, query=picture_id(7), version=first)["index"]["version"] == first
     assert ask(copy, query=picture_id(7))["index"]["version"] != first
 
@@ -108,6 +117,7 @@ def test_a_picture_of_other_weights_is_refused(root: DataRoot, tmp_path: Path) -
     [
         ({"k": 0}, "k is 0"),
         ({"k": 101}, "k is 101"),
+        ({"method": "best"}, "method 'best' is unknown"),
         ({"query": "f" * 32}, "holds no picture with id"),
         ({"query": "/no/such.jpg"}, "neither in the index nor a file"),
         ({"version": "../escape"}, "is no index version"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,14 @@ def test_damaged_file_is_refused(tmp_path: Path, new_format: bool) -> None:
             content[chance.randrange(len(content))] = chance.randrange(256)
         path.write_bytes(content)
         refusal(path)
+
+
+def test_file_whose_parts_do_not_fit_together_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"fc.bias": torch.ones(3)}, path, _use_new_zipfile_serialization=False)
+    before, key, after = path.read_bytes().rpartition(re.findall(rb"\d{9,}", path.read_bytes())[-1])
+    path.write_bytes(before + b"1" * len(key) + after)
+    assert "is not a state dict of torchvision's resnet18" in refusal(path)
 
 
 class Code:

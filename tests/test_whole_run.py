@@ -50,7 +50,16 @@ def sample_run(runs: Runs) -> DagRun:
 
 
 def test_the_sample_goes_from_pictures_to_a_montage(runs: Runs, sample_run: DagRun) -> None:
-    assert list(sample_run.seconds) == ["sources", "catalog", "embed", "vectors", "index", "query", "montage"]
+    assert list(sample_run.seconds) == [
+        "sources",
+        "catalog",
+        "embed",
+        "vectors",
+        "calibrate",
+        "index",
+        "query",
+        "montage",
+    ]
     rows = read_catalog(runs.root)
     usable = {row["id"] for row in rows if row["status"] == "ok"}
     reasons = {row["reason"] for row in rows if row["status"] == "quarantined"}
@@ -66,7 +75,11 @@ def test_the_sample_goes_from_pictures_to_a_montage(runs: Runs, sample_run: DagR
     assert manifest["model"]["weights"] == "random"
     assert EmbeddingStore(runs.root.embeddings / manifest["model"]["fingerprint"]).ids() == usable
 
+    assert manifest["search"] == "sketch"
+    assert manifest["recall"]["lower_bound"] >= manifest["recall"]["target"] == 0.95
+
     told = json.loads((sample_run.answer / "neighbours.json").read_text())
+    assert told["method"] == "sketch"
     assert told["index"]["version"] == index.version
     distances = [neighbour["distance"] for neighbour in told["neighbours"]]
     assert len(distances) == 5 and distances == sorted(distances)

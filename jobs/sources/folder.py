@@ -22,6 +22,10 @@ def folder(directory: Path, label_rule: str = "auto") -> Source:
     Raises LookalikeError where the folder or its ``labels.csv`` is missing.
     """
     directory = directory.expanduser().absolute()
+    try:
+        str(directory).encode()
+    except UnicodeEncodeError as error:
+        raise LookalikeError(f"{directory!r} has a name that is not UTF-8: rename the folder.") from error
     if not directory.is_dir():
         raise LookalikeError(f"{directory} is no folder: give the folder that holds your pictures.")
     labels = directory / LABELS_FILE
