@@ -40,6 +40,9 @@ bench-cars: $(VENV)/.run ## the whole DAG on Stanford Cars: time a step, precisi
 bench-geometry: $(VENV)/.run ## which way to 224 x 224 serves Stanford Cars best
 	@$(BIN)/python -m benchmarks.geometry
 
+bench-search: $(VENV)/.run ## how many pictures a query must compare, by way of search
+	@$(BIN)/python -m benchmarks.search
+
 lock: $(VENV)/.dev ## resolve requirements*.txt anew into their locks
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" requirements.txt -o requirements.lock
@@ -64,4 +67,4 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo airflow test lint bench-cars bench-geometry lock clean preflight
+.PHONY: help demo airflow test lint bench-cars bench-geometry bench-search lock clean preflight
