@@ -43,6 +43,9 @@ def main() -> int:
             print(f"| {name.replace('_', ' ')} | {counts[name]:,} |")
         for task, seconds in run.seconds.items():
             print(f"| `{task}` | {seconds:.0f} s |")
+        recall = manifest["recall"]
+        print(f"| recall@{recall['k']} | {recall['measured']:.3f}, at least {recall['lower_bound']:.3f} |")
+        print(f"| compared truly a query | {manifest['refined_fraction']:.2%} |")
         for k, share in precision.items():
             print(f"| precision@{k} | {share:.3f} |")
     return 0
