@@ -31,10 +31,6 @@ class DataRoot:
         return cls(Path(named).expanduser().resolve() if named else PROJECT / "data")
 
     @property
-    def inbox(self) -> Path:
-        return self.root / "inbox"
-
-    @property
     def sources(self) -> Path:
         """What the project drew or downloaded itself, one folder a source."""
         return self.root / "sources"
