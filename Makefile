@@ -20,7 +20,7 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 endif
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.run ## draw the sample, build its index in Airflow, show a picture's look-alikes
 	@$(BIN)/python -m scripts.demo
