@@ -31,6 +31,8 @@ def main() -> int:
         return 1
     environment = {
         **os.environ,
+        # Standalone starts its parts as "airflow ...".
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": PORT,
         "AIRFLOW__API__BASE_URL": ADDRESS,
