@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def calibrate_vectors(
             pictures = spark.read.parquet(str(root.vectors / key / "pictures"))
             with staged_directory(calibration.folder) as staging:
                 choice = _calibrate(spark, pictures, staging, k, target, seed)
-                write_json(staging / "choice.json", {**told, "choice": choice and choice.to_dict()})
+                write_json(staging / "choice.json", {**told, "choice": choice and asdict(choice)})
     write_text(root.calibrations / "current", name)
     _say(calibration.told())
     return calibration
