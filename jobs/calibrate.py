@@ -23,13 +23,25 @@ from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.calibration import MIN_PICTURES, REDUCED, SAMPLE, TABLES, Choice, Moments, choose
+from jobs.atomic import staged_directory, write_json
+from jobs.calibration import (
+    MIN_PICTURES,
+    REDUCED,
+    SAMPLE,
+    TABLES,
+    Choice,
+    Moments,
+    Prediction,
+    check,
+    choose,
+)
 from jobs.errors import LookalikeError
 from jobs.logs import run_step, section
+from jobs.packed import array_of
 from jobs.paths import DataRoot
-from jobs.publish import staged_directory, write_json, write_text
 from jobs.session import spark_session
-from jobs.vectors import current_vectors
+from jobs.sketch import Floats
+from jobs.vectors import current_vectors, fingerprint_of
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +50,26 @@ DEFAULT_TARGET = 0.95
 DEFAULT_SEED = 42
 
 
+GROWN = 2.0
+"""A choice is made anew where pictures have become so many times more, or fewer."""
+
+
 @dataclass(frozen=True)
 class Calibration:
-    """What a calibration left: ``choice.json`` and, unless exact search was chosen, what it chose."""
+    """How to hash, and what that promises for the vectors it was checked on last."""
 
     folder: Path
+    fingerprint: str
+    """The model that made the vectors."""
+    k: int
+    target: float
+    seed: int
+    choice: Choice | None
+    """None: too few pictures, search is exact."""
+    vectors: str
+    """Key of the vectors it was checked on."""
+    pictures: int
+    prediction: Prediction | None
 
     @property
     def reduction(self) -> Path:
@@ -53,70 +80,114 @@ class Calibration:
     def moments(self) -> Path:
         return self.folder / "moments.npz"
 
-    def told(self) -> dict[str, Any]:
-        """``vectors`` (a key), ``k``, ``target``, ``seed`` and ``choice`` (None: search exactly)."""
-        told: dict[str, Any] = json.loads((self.folder / "choice.json").read_text(encoding="utf-8"))
-        return told
-
 
 def open_calibration(root: DataRoot) -> Calibration:
     """The last calibration. Raises LookalikeError where there is none."""
     try:
-        return Calibration(root.calibrations / (root.calibrations / "current").read_text(encoding="utf-8"))
+        current = json.loads((root.calibrations / "current.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise LookalikeError(
             f"no calibration in {root.calibrations}: run the step calibrate first."
         ) from error
+    folder = root.calibrations / current["calibration"]
+    made = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
+    made["choice"] = made["choice"] and Choice(**made["choice"])
+    prediction = current["prediction"] and Prediction(**current["prediction"])
+    return Calibration(
+        folder, **made, vectors=current["vectors"], pictures=current["pictures"], prediction=prediction
+    )
 
 
 def calibrate_vectors(
     root: DataRoot, *, k: int = DEFAULT_K, target: float = DEFAULT_TARGET, seed: int = DEFAULT_SEED
 ) -> Calibration:
-    """Calibrate for the vectors that ``vectors/current`` names; computed once for equal input.
+    """Calibrate for the vectors that ``vectors/current`` names.
 
+    An earlier choice for the same model, k, target and seed is checked on a sample of the new
+    vectors and kept, so that pictures hashed by it stay as they are; it is made anew only where it
+    misses the target or the pictures have become ``GROWN`` times more or fewer.
     ``seed`` draws the sample, the queries and the hash tables.
+
     Raises LookalikeError where no vectors were assembled or ``target`` is none between 0 and 1.
     """
     if not 0 < target < 1:
         raise LookalikeError(f"recall target {target} must lie between 0 and 1: mend the parameter.")
     if k < 1:
         raise LookalikeError(f"k is {k}: calibrate for 1 neighbour or more.")
-    key = current_vectors(root).name
-    told = {"vectors": key, "k": k, "target": target, "seed": seed}
-    name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-    calibration = Calibration(root.calibrations / name)
-    if calibration.folder.exists():
-        log.info(f"{calibration.folder} holds this calibration already")
+    vectors = current_vectors(root)
+    asked = {"fingerprint": fingerprint_of(vectors), "k": k, "target": target, "seed": seed}
+    earlier = open_calibration(root) if (root.calibrations / "current.json").exists() else None
+    if earlier and any(getattr(earlier, name) != value for name, value in asked.items()):
+        earlier = None
+    if earlier and earlier.vectors == vectors.name:
+        log.info(f"{earlier.folder} is calibrated on these vectors already")
     else:
         with section("calibrate"), spark_session("calibrate") as spark:
-            pictures = spark.read.parquet(str(root.vectors / key / "pictures"))
-            with staged_directory(calibration.folder) as staging:
-                choice = _calibrate(spark, pictures, staging, k, target, seed)
-                write_json(staging / "choice.json", {**told, "choice": choice and asdict(choice)})
-    write_text(root.calibrations / "current", name)
-    _say(calibration.told())
+            pictures = spark.read.parquet(str(vectors / "pictures"))
+            count = pictures.count()
+            if earlier and (prediction := _check(spark, earlier, pictures, count)):
+                name = earlier.folder.name
+            else:
+                name = hashlib.sha256(json.dumps([asked, vectors.name]).encode()).hexdigest()[:16]
+                prediction = _choose(spark, root, name, asked, pictures, count)
+        current = {"calibration": name, "vectors": vectors.name, "pictures": count}
+        current["prediction"] = prediction and asdict(prediction)
+        write_json(root.calibrations / "current.json", current)
+    calibration = open_calibration(root)
+    _say(calibration)
     return calibration
 
 
-def _calibrate(
-    spark: SparkSession, pictures: DataFrame, staging: Path, k: int, target: float, seed: int
-) -> Choice | None:
-    count = pictures.count()
-    if count < MIN_PICTURES:
-        log.info(f"{count:,} pictures are too few to calibrate: search is exact")
+def _check(spark: SparkSession, earlier: Calibration, pictures: DataFrame, count: int) -> Prediction | None:
+    """What the earlier choice promises for these pictures; None where it is to be made anew."""
+    choice = earlier.choice
+    if choice is None:
         return None
-    # By hash of the id: the same sample of the same pictures, however they are partitioned.
-    drawn = pictures.orderBy(F.xxhash64("id", F.lit(seed))).limit(SAMPLE).select("vector").cache()
-    rows = drawn.select(vector_to_array(F.col("vector"), "float32").alias("vector")).toArrow()
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
-    components = _reduction(drawn, max(REDUCED)).pc.toArray()
-    moments = Moments.of(vectors, components)
-    planes = {dimension: _planes(spark, dimension, seed) for dimension in REDUCED}
-    choice = choose(vectors, count, moments, planes, k=k, target=target, seed=seed)
-    reduction = _reduction(drawn, choice.reduced_dimension)
-    reduction.save(str(Calibration(staging).reduction))
-    Moments.of(vectors, reduction.pc.toArray()).save(Calibration(staging).moments)
-    return choice
+    if not choice.pictures / GROWN <= count <= choice.pictures * GROWN:
+        log.info(f"{count:,} pictures, calibrated for {choice.pictures:,}: calibrating anew")
+        return None
+    planes = _planes(spark, choice.reduced_dimension, earlier.seed)[: choice.num_hash_tables]
+    sample = _array(_drawn(pictures, earlier.seed))
+    moments = Moments.load(earlier.moments)
+    prediction = check(choice, sample, count, moments, planes, k=earlier.k, seed=earlier.seed + 1)
+    if prediction.recall < earlier.target:
+        log.info(f"{earlier.folder} finds {prediction.recall:.3f}, too little: calibrating anew")
+        return None
+    log.info(f"{earlier.folder} still serves")
+    return prediction
+
+
+def _choose(
+    spark: SparkSession, root: DataRoot, name: str, asked: dict[str, Any], pictures: DataFrame, count: int
+) -> Prediction | None:
+    """Write ``calibrations/<name>``: the choice and all that hashing by it needs."""
+    k, target, seed = asked["k"], asked["target"], asked["seed"]
+    choice, prediction = None, None
+    with staged_directory(root.calibrations / name) as staging:
+        if count < MIN_PICTURES:
+            log.info(f"{count:,} pictures are too few to calibrate: search is exact")
+        else:
+            drawn = _drawn(pictures, seed).cache()
+            sample = _array(drawn)
+            components = _reduction(drawn, max(REDUCED)).pc.toArray()
+            planes = {dimension: _planes(spark, dimension, seed) for dimension in REDUCED}
+            moments = Moments.of(sample, components)
+            choice, prediction = choose(sample, count, moments, planes, k=k, target=target, seed=seed)
+            reduction = _reduction(drawn, choice.reduced_dimension)
+            reduction.save(str(staging / "reduction"))
+            Moments.of(sample, reduction.pc.toArray()).save(staging / "moments.npz")
+        write_json(staging / "choice.json", {**asked, "choice": choice and asdict(choice)})
+    return prediction
+
+
+def _drawn(pictures: DataFrame, seed: int) -> DataFrame:
+    """``SAMPLE`` vectors by hash of the id: the same of the same pictures, however they are partitioned."""
+    return pictures.orderBy(F.xxhash64("id", F.lit(seed))).limit(SAMPLE).select("vector")
+
+
+def _array(vectors: DataFrame) -> Floats:
+    rows = vectors.select(vector_to_array(F.col("vector"), "float32").alias("vector")).toArrow()
+    return array_of(rows["vector"])
 
 
 def _reduction(vectors: DataFrame, dimension: int) -> PCAModel:
@@ -142,13 +213,14 @@ def planes_of(model: BucketedRandomProjectionLSHModel) -> NDArray[np.float64]:
     return planes
 
 
-def _say(told: dict[str, Any]) -> None:
-    if choice := told["choice"]:
+def _say(calibration: Calibration) -> None:
+    choice, prediction = calibration.choice, calibration.prediction
+    if choice and prediction:
         log.info(
-            f"{choice['num_hash_tables']} hash tables over {choice['reduced_dimension']} of 512 dimensions, "
-            f"bucket length {choice['bucket_length']:.4f}; {choice['refined']:,} candidates refined a query "
-            f"promise recall@{told['k']} {choice['predicted_recall']:.3f} "
-            f"(at least {choice['predicted_lower_bound']:.3f}) for {choice['bytes_read']:.1%} of the bytes"
+            f"{choice.num_hash_tables} hash tables over {choice.reduced_dimension} of 512 dimensions, "
+            f"bucket length {choice.bucket_length:.4f}; {prediction.refined:,} candidates refined a query "
+            f"of {calibration.pictures:,} promise recall@{calibration.k} {prediction.recall:.3f} "
+            f"(at least {prediction.lower_bound:.3f})"
         )
 
 

@@ -17,11 +17,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.atomic import staged_file, write_json
 from jobs.errors import LookalikeError
 from jobs.labels import Join, LabelRow, join_labels, read_class_names, read_labels
 from jobs.logs import Progress, run_step, section
 from jobs.paths import DataRoot
-from jobs.publish import staged_file, write_json
 from jobs.scan import Found, Look, look, scan
 from jobs.sources import Source, Split
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jobs.atomic import staged_file, sweep
 from jobs.catalog import (
     DEFAULT_MAX_QUARANTINED,
     Row,
@@ -28,7 +29,6 @@ from jobs.embeddings import DIMENSION, EmbeddingStore
 from jobs.logs import Progress, run_step
 from jobs.paths import DataRoot, resized_file
 from jobs.pictures import BadPictureError, load_rgb
-from jobs.publish import staged_file, sweep
 from jobs.scan import content_id
 from jobs.weights import load_weights
 

@@ -19,8 +19,8 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from jobs.atomic import staged_file, write_json
 from jobs.errors import LookalikeError
-from jobs.publish import staged_file, write_json
 
 DIMENSION = 512
 

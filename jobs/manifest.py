@@ -1,19 +1,25 @@
-"""An index on disk: its manifest, and the name of the published one.
+"""An index on disk: its files, its manifest, and which version is the published one.
 
-``index/<version>/`` is complete or absent; ``index/current`` holds a version's name.
+``index/<version>/`` is complete or absent; ``index/built`` holds the name of the version that was built
+last, ``index/current`` that of the published one.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from jobs.errors import LookalikeError
 from jobs.paths import DataRoot
-from jobs.publish import write_text
+
+BUILT, CURRENT = "built", "current"
+CAPTION = ("id", "path", "label", "class_name")
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,6 @@ class Index:
         return self.folder / "model"
 
     @property
-    def pictures(self) -> Path:
-        """Parquet: id, path, label, class_name, vector, hashes."""
-        return self.folder / "pictures"
-
-    @property
     def reduction(self) -> Path:
         """The saved PCAModel that is applied before hashing; absent where search is exact."""
         return self.folder / "reduction"
@@ -50,6 +51,21 @@ class Index:
     def packed(self) -> Path:
         """Vectors and packed hashes, one set of files a part."""
         return self.folder / "packed"
+
+    @property
+    def captions_file(self) -> Path:
+        """Parquet: id, path, label, class_name; ascending by id, as the packed parts."""
+        return self.folder / "captions.parquet"
+
+    @property
+    def neighbours(self) -> Path:
+        """Parquet: each picture's nearest neighbours; written after the index itself."""
+        return self.folder / "neighbours"
+
+    @property
+    def report_file(self) -> Path:
+        """The page; ``report.json`` lies beside it. Written last."""
+        return self.folder / "report.html"
 
     @property
     def manifest_file(self) -> Path:
@@ -69,25 +85,60 @@ class Index:
             ) from error
         return manifest
 
-    def publish(self) -> None:
-        """Make this version the current one, in one step."""
-        write_text(self.folder.parent / "current", self.version + "\n")
+    def captions(self, **wanted: list[str]) -> list[dict[str, Any]]:
+        """The rows whose column is among the values, all where nothing is wanted."""
+        rows: list[dict[str, Any]] = pq.read_table(
+            self.captions_file, filters=[(name, "in", values) for name, values in wanted.items()] or None
+        ).to_pylist()
+        return rows
+
+    def files(self) -> dict[str, dict[str, int]]:
+        """Size and CRC-32 of every file that belongs to the index itself."""
+        found = {}
+        for part in (self.lsh_model, self.reduction, self.packed, self.sketch, self.captions_file):
+            for file in sorted(part.rglob("*")) if part.is_dir() else [part]:
+                if file.is_file():
+                    name = file.relative_to(self.folder).as_posix()
+                    found[name] = {"bytes": file.stat().st_size, "crc32": _crc32(file)}
+        return found
+
+    def verify(self, *, content: bool = False) -> None:
+        """Raises LookalikeError where a file that the manifest names is missing or of other size
+        or, if asked to read it all, of other content."""
+        for name, told in self.manifest()["files"].items():
+            file = self.folder / name
+            if not file.is_file() or file.stat().st_size != told["bytes"]:
+                what = "is missing or cut short"
+            elif content and _crc32(file) != told["crc32"]:
+                what = "is not what was written"
+            else:
+                continue
+            raise LookalikeError(f"{file} {what}: delete index version {self.version} and build it again.")
 
 
-def open_index(root: DataRoot, version: str = "current") -> Index:
-    """Open a version by its name, or the published one.
+def open_index(root: DataRoot, version: str = CURRENT) -> Index:
+    """Open a version by its name, the published one (``current``) or the last one (``built``).
 
-    Raises LookalikeError where there is none.
+    Raises LookalikeError where there is none, or it is not complete.
     """
-    if version == "current":
+    if version in (BUILT, CURRENT):
         try:
-            version = (root.index / "current").read_text(encoding="utf-8").strip()
+            version = (root.index / version).read_text(encoding="utf-8").strip()
         except FileNotFoundError as error:
+            done = "published" if version == CURRENT else "built"
             raise LookalikeError(
-                f"no index is published in {root.index}: run the DAG similarity_index first."
+                f"no index is {done} in {root.index}: run the DAG similarity_index first."
             ) from error
     if not re.fullmatch(r"[0-9a-f]{16}", version):
-        raise LookalikeError(f"{version!r} is no index version: give 16 hex digits or current.")
+        raise LookalikeError(f"{version!r} is no index version: give 16 hex digits, {CURRENT} or {BUILT}.")
     index = Index(root.index / version)
-    index.manifest()
+    index.verify()
     return index
+
+
+def _crc32(file: Path) -> int:
+    value = 0
+    with file.open("rb") as opened:
+        while block := opened.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return value

@@ -14,10 +14,10 @@ from typing import Any
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
+from jobs.atomic import staged_file
 from jobs.errors import LookalikeError
 from jobs.logs import run_step, section
 from jobs.paths import QUERY_PICTURE, DataRoot, resized_file, safe_name
-from jobs.publish import staged_file
 
 log = logging.getLogger(__name__)
 

@@ -1,28 +1,32 @@
 """Vectors and packed hashes in files that a worker maps into memory: it reads all of the codes and
 only the vectors that it looks at.
 
-``packed/part-00000.{ids,codes,vectors}.npy`` hold the same pictures in the same order: ids (n,) as 32
-bytes each, codes (n, row_bytes) uint8, vectors (n, 512) float32 of length 1.
+``packed/part-00000.{ids,codes,norms,clipped,vectors}.npy`` hold the same pictures in the same order: ids
+(n,) as 32 bytes each; codes (n, bytes) uint8 and norms (n,) float32 as ``Sketch`` makes them; how many of
+a picture's hashes were clipped, (n,) uint16; vectors (n, 512) float32 of length 1. Ids ascend, within a
+part and from part to part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import TaskContext
-from pyspark.ml.functions import vector_to_array
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
-from jobs.sketch import Floats, Sketch
+from jobs.sketch import Floats
 
 ROWS = 131_072
 """Pictures a part, about: 256 MB of vectors, which a worker holds while it writes them."""
+
+ROW = "id string, vector array<float>, codes binary, norm float, clipped int"
+"""A picture as Spark hands it to ``pack``."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,45 @@ class Part:
 
     ids: NDArray[np.bytes_]
     codes: NDArray[np.uint8]
+    norms: Floats
+    clipped: NDArray[np.uint16]
     vectors: Floats
 
     @classmethod
     def open(cls, name: str) -> Part:
         """``name`` is a part's path without ``.ids.npy``."""
-        return cls(*(np.load(f"{name}.{kind}.npy", mmap_mode="r") for kind in ("ids", "codes", "vectors")))
+        return cls(*(np.load(f"{name}.{field.name}.npy", mmap_mode="r") for field in fields(cls)))
+
+    def save(self, name: str) -> None:
+        for kind, array in vars(self).items():
+            with open(f"{name}.{kind}.npy", "wb") as file:
+                np.save(file, array)
+
+    def batch(self) -> pa.RecordBatch:
+        """The pictures as ``ROW``."""
+        return pa.record_batch(
+            {
+                "id": pa.array(self.ids.astype(str).tolist()),
+                "vector": _lists(self.vectors),
+                "codes": pa.array([row.tobytes() for row in self.codes], pa.binary()),
+                "norm": pa.array(self.norms),
+                "clipped": pa.array(self.clipped.astype(np.int32)),
+            }
+        )
+
+    @classmethod
+    def of(cls, batches: list[pa.RecordBatch]) -> Part:
+        """The opposite of ``batch``, of several."""
+        table = pa.Table.from_batches(batches).combine_chunks()
+        rows = len(table)
+        codes = np.frombuffer(b"".join(table["codes"].to_pylist()), np.uint8)
+        return cls(
+            np.array(table["id"].to_pylist(), "S32"),
+            codes.reshape(rows, -1),
+            table["norm"].to_numpy(),
+            table["clipped"].to_numpy().astype(np.uint16),
+            array_of(table["vector"]),
+        )
 
 
 def parts(folder: Path) -> list[str]:
@@ -44,39 +81,58 @@ def parts(folder: Path) -> list[str]:
     return sorted(str(file).removesuffix(".ids.npy") for file in folder.glob("part-*.ids.npy"))
 
 
-def pack(pictures: DataFrame, sketch: Sketch | None, folder: Path) -> tuple[int, int]:
-    """Write ``pictures`` (id, vector, hashes) to ``folder``; return how many, and how many hashes clipped.
-
-    Parts are ranges of ids in their order, so the same pictures make the same files. Without a
-    ``sketch`` there are no codes.
-    """
+def pack(pictures: DataFrame, count: int, folder: Path) -> None:
+    """Write ``count`` ``pictures`` (``ROW``) to ``folder``, in ranges of their ids."""
     folder.mkdir()
-    count = pictures.count()
-    rows = pictures.select(
-        "id",
-        vector_to_array(F.col("vector"), "float32").alias("vector"),
-        F.transform("hashes", lambda hash: vector_to_array(hash)[0].cast("int")).alias("hashes"),
-    )
-    ordered = rows.repartitionByRange(-(-count // ROWS), "id").sortWithinPartitions("id")
+    ordered = pictures.repartitionByRange(-(-count // ROWS), "id").sortWithinPartitions("id")
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()
         assert context is not None
-        yield _write(list(batches), sketch, folder / f"part-{context.partitionId():05d}")
+        if rows := [batch for batch in batches if len(batch)]:
+            Part.of(rows).save(str(folder / f"part-{context.partitionId():05d}"))
+        yield pa.record_batch({"rows": pa.array([sum(map(len, rows))], pa.int64())})
 
-    told = ordered.mapInArrow(write, "clipped long").collect()
-    return count, sum(row["clipped"] for row in told)
+    ordered.mapInArrow(write, "rows long").collect()
 
 
-def _write(batches: list[pa.RecordBatch], sketch: Sketch | None, name: Path) -> pa.RecordBatch:
-    clipped = 0
-    if rows := sum(len(batch) for batch in batches):
-        table = pa.Table.from_batches(batches).combine_chunks()
-        hashes = table["hashes"].combine_chunks().flatten().to_numpy().reshape(rows, -1)
-        codes, clipped = sketch.pack(hashes) if sketch else (np.empty((rows, 0), np.uint8), 0)
-        vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(rows, -1)
-        ids = np.array(table["id"].to_pylist(), "S32")
-        for kind, array in (("ids", ids), ("codes", codes), ("vectors", vectors)):
-            with open(f"{name}.{kind}.npy", "wb") as file:
-                np.save(file, array)
-    return pa.record_batch({"clipped": pa.array([clipped], pa.int64())})
+def unpack(spark: SparkSession, folder: Path) -> DataFrame:
+    """Read ``folder`` back -> ``ROW``."""
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for name in batch["name"].to_pylist():
+                yield Part.open(name).batch()
+
+    return over_parts(spark, folder).mapInArrow(read, ROW)
+
+
+def draw(folder: Path, count: int, seed: int) -> tuple[list[str], Floats]:
+    """Ids and vectors of ``count`` pictures at random, the same for the same seed."""
+    opened = [Part.open(name) for name in parts(folder)]
+    starts = np.cumsum([0, *(len(part.ids) for part in opened)])
+    rows = np.sort(np.random.default_rng(seed).permutation(starts[-1])[:count])
+    chosen = [
+        (part, rows[(rows >= start) & (rows < start + len(part.ids))] - start)
+        for part, start in zip(opened, starts[:-1], strict=True)
+    ]
+    ids = np.concatenate([part.ids[within] for part, within in chosen])
+    return ids.astype(str).tolist(), np.concatenate([part.vectors[within] for part, within in chosen])
+
+
+def over_parts(spark: SparkSession, folder: Path) -> DataFrame:
+    """The names of all parts as a column ``name``, a partition each."""
+    names = parts(folder)
+    return spark.createDataFrame([(name,) for name in names], "name string").repartition(len(names))
+
+
+def array_of(lists: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """A column of n lists of d numbers -> (n, d)."""
+    one = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    array: NDArray[Any] = one.flatten().to_numpy().reshape(len(one), -1)
+    return array
+
+
+def _lists(array: NDArray[Any]) -> pa.ListArray:
+    offsets = np.arange(len(array) + 1, dtype=np.int32) * array.shape[1]
+    return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(array).ravel())

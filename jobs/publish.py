@@ -1,98 +1,53 @@
-"""Write beside, then rename: nobody ever reads a half-written file or folder.
-
-What a killed step leaves behind is named ``.tmp-<target>-<random>``; the next
-writer of the same target removes it, or ``sweep``.
-"""
+"""Make the index that was built the one that queries ask, if it reaches its recall: the DAG's task
+``publish``."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+import argparse
+import logging
+from collections.abc import Sequence
+
+from jobs.atomic import write_text
+from jobs.errors import LookalikeError
+from jobs.logs import run_step
+from jobs.manifest import BUILT, CURRENT, Index, open_index
+from jobs.paths import DataRoot
+
+log = logging.getLogger(__name__)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed steps left half-written in the tree under ``folder``; one writer at a time."""
-    for leftover in folder.rglob(".tmp-*"):
-        _remove(leftover)
+def publish(root: DataRoot, version: str = BUILT) -> Index:
+    """Name a version in ``index/current``, in one step.
 
-
-def _clean(target: Path) -> None:
-    for leftover in target.parent.glob(f".tmp-{target.name}-*"):
-        _remove(leftover)
-
-
-def _staging(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target.with_name(f".tmp-{target.name}-{uuid.uuid4().hex[:8]}")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def staged_file(target: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Yield a path to write to; it replaces ``target`` in one step when the block ends well.
-
-    ``sync`` waits until the disk has it and removes what a killed writer left of it; thousands
-    of small files that can be made again do without.
+    Raises LookalikeError, and leaves what was published, where the version is spoilt, its measured
+    recall misses its target, or its neighbours or its report were not made.
     """
-    staging = _staging(target)
-    if sync:
-        _clean(target)
-    try:
-        yield staging
-        if sync:
-            _sync(staging)
-        os.replace(staging, target)
-    finally:
-        _remove(staging)
+    index = open_index(root, version)
+    index.verify(content=True)
+    recall = index.manifest()["recall"]
+    if recall["lower_bound"] < recall["target"]:
+        raise LookalikeError(
+            f"index {index.version} finds {recall['measured']:.3f} of the {recall['k']} nearest neighbours "
+            f"(at least {recall['lower_bound']:.3f}), below the target {recall['target']}, and is not "
+            "published: lower the target, or leave bucket length, tables and candidates to the calibration."
+        )
+    for made, step in ((index.neighbours, "neighbours"), (index.report_file, "report")):
+        if not made.exists():
+            raise LookalikeError(f"{made} is missing: run the step {step} first.")
+    write_text(root.index / CURRENT, index.version + "\n")
+    log.info(f"published index {index.version}: {index.manifest()['images']:,} pictures")
+    return index
 
 
-@contextmanager
-def staged_directory(target: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it becomes ``target`` in one step when the block ends well.
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m jobs.publish", description=__doc__)
+    parser.add_argument("--index-version", default=BUILT, help="a version, or built: the last one")
 
-    ``target`` is complete or absent, so one that is there already stays and the
-    new folder is dropped: name targets by their content.
-    """
-    staging = _staging(target)
-    _clean(target)
-    staging.mkdir()
-    try:
-        yield staging
-        for file in staging.rglob("*"):
-            _sync(file)
-        if not target.exists():
-            os.replace(staging, target)
-            _sync(target.parent)
-    finally:
-        _remove(staging)
+    def step(options: argparse.Namespace) -> None:
+        publish(DataRoot.from_env(), options.index_version)
+
+    return run_step(parser, step, argv)
 
 
-def write_text(target: Path, text: str) -> None:
-    """Replace ``target`` by ``text`` (UTF-8) in one step."""
-    with staged_file(target) as staging:
-        staging.write_text(text, encoding="utf-8")
-
-
-def write_json(target: Path, value: Any) -> None:
-    """Replace ``target`` by ``value`` as indented JSON in one step."""
-    write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import io
 import logging
-import random
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pyspark.ml.feature import BucketedRandomProjectionLSHModel, PCAModel
-from pyspark.ml.functions import vector_to_array
-from pyspark.ml.linalg import DenseVector, Vectors
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.ml.functions import array_to_vector
+from pyspark.ml.linalg import Vectors
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from jobs.atomic import write_json
 from jobs.errors import LookalikeError
 from jobs.logs import run_step, section
-from jobs.manifest import Index, open_index
-from jobs.paths import QUERY_PICTURE, DataRoot, safe_name
-from jobs.publish import staged_file, write_json
-from jobs.scan import content_id
-from jobs.search import search_many
+from jobs.lookup import RANDOM, Asked, look_up
+from jobs.manifest import CURRENT, Index, open_index
+from jobs.packed import unpack
+from jobs.paths import DataRoot, safe_name
+from jobs.search import Search, exact_search, sketch_search
 from jobs.session import spark_session
 
 log = logging.getLogger(__name__)
 
-RANDOM = "random"
-CAPTION = ("id", "path", "label", "class_name")
 MAX_K = 100
-METHODS = ("sketch", "exact", "stock")
+METHODS = ("sketch", "exact", "auto", "stock")
 OVERLAP_PICTURES = 100_000
 """Up to here exact search costs next to nothing, so every answer is compared with it."""
+
+Found = list[tuple[str, float]]
 
 
 def answer(
@@ -45,17 +43,16 @@ def answer(
     k: int = 5,
     seed: int = 0,
     method: str = "sketch",
-    version: str = "current",
+    version: str = CURRENT,
 ) -> Path:
     """Find the ``k`` nearest neighbours of one picture and write ``queries/<run>/neighbours.json``.
 
-    ``query`` is ``random`` (drawn by ``seed``), an id of the index, a path or file name in
-    the index, or the path of any other picture, which is embedded by the index's own model.
-    The picture itself is left out.
+    ``query`` is what ``look_up`` takes. The picture itself is left out of its answer.
 
     ``method`` is ``sketch`` (pictures ranked by their packed hashes, the best compared truly),
-    ``exact`` (all compared) or ``stock`` (Spark's approxNearestNeighbors as it is). Where it can't
-    do what is asked, exact search answers instead, and ``method`` and ``note`` say so.
+    ``exact`` (all compared), ``auto`` (the faster of these two, as measured on this index) or
+    ``stock`` (Spark's approxNearestNeighbors as it is). Where it can't do what is asked, exact
+    search answers instead, and ``method`` and ``note`` say so.
 
     Raises LookalikeError where the index or the picture can't be had.
     """
@@ -64,73 +61,49 @@ def answer(
     if method not in METHODS:
         raise LookalikeError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}.")
     index = open_index(root, version)
-    folder = root.queries / safe_name(run)
-    with section("query"), spark_session("query") as spark:
-        pictures = spark.read.parquet(str(index.pictures))
-        told, vector = _resolve(pictures, index, folder, query, seed)
-        log.info(f"query {told['id'] or '(not in the index)'}: {told['path']!r}")
-        result = search(spark, index, pictures, told["id"], vector, k, method)
     manifest = index.manifest()
-    write_json(
-        folder / "neighbours.json",
-        {
-            "query": told,
-            "k": k,
-            **result,
-            "index": {
-                "version": index.version,
-                **{name: manifest[name] for name in ("images", "lsh", "recall", "refined_fraction")},
-            },
-            "model": manifest["model"],
-        },
-    )
+    folder = root.queries / safe_name(run)
+    asked = look_up(index, query, seed, folder)
+    log.info(f"query {asked.told['id'] or '(not in the index)'}: {asked.told['path']!r}")
+    with section("query"), spark_session("query") as spark:
+        result = search(spark, index, manifest, asked, k, method)
+    if result["note"]:
+        log.warning(result["note"])
+    if result["overlap"] is not None:
+        log.info(f"{result['method']} search found {result['overlap']:.0%} of what exact search finds")
+    said = ("images", "lsh", "recall", "refined_fraction")
+    told = {"version": index.version, **{name: manifest[name] for name in said}}
+    answered = {"query": asked.told, "k": k, **result, "index": told, "model": manifest["model"]}
+    write_json(folder / "neighbours.json", answered)
     return folder
 
 
 def search(
-    spark: SparkSession,
-    index: Index,
-    pictures: DataFrame,
-    id_: str | None,
-    vector: DenseVector,
-    k: int,
-    method: str,
+    spark: SparkSession, index: Index, manifest: dict[str, Any], asked: Asked, k: int, method: str
 ) -> dict[str, Any]:
-    """Find the ``k`` of ``pictures`` nearest to ``vector``, the picture ``id_`` left out.
+    """Find the ``k`` pictures nearest to ``asked``.
 
     Returns ``method``, ``note`` (None or a sentence), ``overlap`` (with the exact answer; None
     where that would take long) and ``neighbours``, ascending by Euclidean distance and then id.
     """
-    manifest = index.manifest()
-    query = np.array([vector.toArray()], np.float32)
-
-    def packed(refined: int | None) -> list[tuple[str, float]]:
-        row = search_many(spark, index, query, [id_], k, refined).first()
-        return [(found["id"], found["distance"]) for found in row["neighbours"]] if row else []
-
-    note = None
-    if method == "sketch" and manifest["search"] == "exact":
-        method, note = "exact", f"{manifest['images']:,} pictures are too few to hash, so search is exact."
-    exact = packed(None) if method == "exact" or manifest["images"] <= OVERLAP_PICTURES else None
+    method, note = _method(manifest, method)
+    exact = None
+    if method == "exact" or manifest["images"] <= OVERLAP_PICTURES:
+        exact = _by_spark(spark, exact_search(index), asked, k)
     if method == "sketch":
-        found = packed(manifest["refined"])
+        found = _by_spark(spark, sketch_search(index, manifest, k), asked, k)
     elif method == "stock":
-        found = _stock(index, pictures, id_, vector, k)
+        found = _stock(spark, index, asked, k)
     else:
         found = exact or []
+    if len(found) < min(k, manifest["images"] - (asked.told["id"] is not None)):
+        note = f"The hash tables held {len(found)} of {k} neighbours, so exact search answered."
+        method, found = "exact", exact or _by_spark(spark, exact_search(index), asked, k)
     if len(found) < k:
-        if method != "exact":
-            note = f"The hash tables held {len(found)} of {k} neighbours, so exact search answered."
-            method, found = "exact", exact or packed(None)
-        if len(found) < k:
-            note = f"The index holds {len(found)} other pictures, fewer than the {k} asked for."
-    if note:
-        log.warning(note)
-    ids = {id_ for id_, _ in found}
-    overlap = len(ids & {id_ for id_, _ in exact}) / len(exact) if exact else None
-    if overlap is not None:
-        log.info(f"{method} search found {overlap:.0%} of what exact search finds")
-    captions = {row["id"]: _caption(row) for row in pictures.where(F.col("id").isin(list(ids))).collect()}
+        note = f"The index holds {len(found)} other pictures, fewer than the {k} asked for."
+    ids = [id_ for id_, _ in found]
+    overlap = len(set(ids) & {id_ for id_, _ in exact}) / len(exact) if exact else None
+    captions = {row["id"]: row for row in index.captions(id=ids)}
     neighbours = [
         {"rank": rank, **captions[id_], "distance": distance}
         for rank, (id_, distance) in enumerate(found, start=1)
@@ -138,95 +111,38 @@ def search(
     return {"method": method, "note": note, "overlap": overlap, "neighbours": neighbours}
 
 
-def _stock(
-    index: Index, pictures: DataFrame, id_: str | None, vector: DenseVector, k: int
-) -> list[tuple[str, float]]:
-    """What Spark's own search over the saved hash tables finds, with its true distances."""
-    model = BucketedRandomProjectionLSHModel.load(str(index.lsh_model))
-    others = pictures.where(F.col("id") != id_) if id_ else pictures
-    key = vector
+def _method(manifest: dict[str, Any], method: str) -> tuple[str, str | None]:
+    """What ``auto`` is here, and what to say where there are no packed hashes."""
+    if method == "auto":
+        crossover = manifest.get("crossover")
+        by_hashes = crossover is not None and manifest["images"] > crossover
+        return ("sketch" if by_hashes else "exact"), None
+    if method == "sketch" and manifest["search"] == "exact":
+        return "exact", f"{manifest['images']:,} pictures are too few to hash, so search is exact."
+    return method, None
+
+
+def _by_spark(spark: SparkSession, way: Search, asked: Asked, k: int) -> Found:
+    ids, distances = way.by_spark(spark, asked.vector, [asked.told["id"]], k)
+    pairs = zip(ids[0].astype(str).tolist(), distances[0].tolist(), strict=True)
+    return [(id_, distance) for id_, distance in pairs if id_]
+
+
+def _stock(spark: SparkSession, index: Index, asked: Asked, k: int) -> Found:
+    """What Spark's own search finds by the saved model, with true distances of whole vectors."""
+    pictures = unpack(spark, index.packed).select("id", array_to_vector(F.col("vector")).alias("vector"))
+    if asked.told["id"]:
+        pictures = pictures.where(F.col("id") != asked.told["id"])
+    key = Vectors.dense(asked.vector[0].astype(float))
     if index.reduction.exists():
-        key = Vectors.dense(PCAModel.load(str(index.reduction)).pc.toArray().T @ vector.toArray())
+        reduction = PCAModel.load(str(index.reduction))
+        pictures = reduction.transform(pictures)
+        key = Vectors.dense(reduction.pc.toArray().T @ key.toArray())
+    model = BucketedRandomProjectionLSHModel.load(str(index.lsh_model))
     # Its own distance is that of reduced vectors.
-    found = model.approxNearestNeighbors(others, key, k, distCol="reduced_distance")
-    rows = found.withColumn("distance", _distance(vector)).select("id", "distance").collect()
-    return sorted(((row["id"], row["distance"]) for row in rows), key=lambda pair: (pair[1], pair[0]))
-
-
-def _distance(vector: DenseVector) -> Any:
-    """Euclidean distance to ``vector`` as a column, computed in the JVM."""
-    values = F.lit(vector.toArray().tolist())
-    squares = F.zip_with(vector_to_array(F.col("vector")), values, lambda x, y: (x - y) * (x - y))
-    return F.sqrt(F.aggregate(squares, F.lit(0.0), lambda total, square: total + square))
-
-
-def _resolve(
-    pictures: DataFrame, index: Index, folder: Path, query: str, seed: int
-) -> tuple[dict[str, Any], DenseVector]:
-    """Turn ``query`` into what is told of the picture and its vector of length 1."""
-    if query == RANDOM:
-        ids = sorted(row["id"] for row in pictures.select("id").collect())
-        query = random.Random(seed).choice(ids)
-    if re.fullmatch(r"[0-9a-f]{32}", query):
-        if known := _by_id(pictures, query):
-            return known
-        raise LookalikeError(f"the index holds no picture with id {query}: choose another.")
-    file = Path(query).expanduser()
-    by_path = pictures.where(F.col("path") == str(file.absolute()))
-    by_name = pictures.where(F.element_at(F.split("path", "/"), -1) == query)
-    for named in (by_path, by_name):
-        rows = named.limit(2).collect()
-        if len(rows) == 2:
-            raise LookalikeError(f"{query!r} names several pictures of the index: give a path or an id.")
-        if rows:
-            return _caption(rows[0]), rows[0]["vector"]
-    return _from_file(pictures, file, index, folder)
-
-
-def _by_id(pictures: DataFrame, id_: str) -> tuple[dict[str, Any], DenseVector] | None:
-    row = pictures.where(F.col("id") == id_).first()
-    return (_caption(row), row["vector"]) if row else None
-
-
-def _caption(row: Row) -> dict[str, Any]:
-    return {name: row[name] for name in CAPTION}
-
-
-def _from_file(
-    pictures: DataFrame, file: Path, index: Index, folder: Path
-) -> tuple[dict[str, Any], DenseVector]:
-    """Look a file up by its bytes, else embed it by the model that made the index."""
-    # Only such a query needs PyTorch, which takes seconds to import.
-    from jobs.embedder import ImageEmbedder
-    from jobs.pictures import BadPictureError, load_rgb
-    from jobs.weights import load_weights
-
-    model = index.manifest()["model"]
-    try:
-        content = file.read_bytes()
-        if known := _by_id(pictures, content_id(content)):
-            return known
-        picture = load_rgb(io.BytesIO(content))
-    except OSError as error:
-        raise LookalikeError(
-            f"{str(file)!r} is neither in the index nor a file that can be read ({error.strerror}): "
-            "give an id, a path or random."
-        ) from error
-    except BadPictureError as error:
-        raise LookalikeError(f"{str(file)!r} can't be used as a query: {error}.") from error
-    embedder = ImageEmbedder(load_weights(model["weights"]), geometry=model["geometry"])
-    if embedder.fingerprint != model["fingerprint"]:
-        raise LookalikeError(
-            f"weights {model['weights']} are not those that made index {index.version} "
-            f"(fingerprint {embedder.fingerprint}, not {model['fingerprint']}): build the index anew."
-        )
-    resized = embedder.resize(picture)
-    with staged_file(folder / QUERY_PICTURE) as staging:
-        resized.save(staging, "JPEG", quality=90)
-    embedding = embedder.embed_resized([resized])[0].astype(float)
-    unit = embedding / max(float((embedding**2).sum() ** 0.5), 1e-12)
-    told = {"id": None, "path": str(file.absolute()), "label": None, "class_name": None}
-    return told, Vectors.dense(unit)
+    rows = model.approxNearestNeighbors(pictures, key, k, distCol="reduced_distance").collect()
+    found = [(float(np.linalg.norm(row["vector"].toArray() - asked.vector[0])), row["id"]) for row in rows]
+    return [(id_, distance) for distance, id_ in sorted(found)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -236,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="draws the random picture")
     parser.add_argument("--run", default="manual", help="names the folder under queries/")
     parser.add_argument("--method", choices=METHODS, default="sketch", help="how to search")
-    parser.add_argument("--index-version", default="current", help="which version of the index")
+    parser.add_argument("--index-version", default=CURRENT, help="a version, current or built")
 
     def step(options: argparse.Namespace) -> None:
         answer(

@@ -9,18 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from jobs.calibration import recall_lower_bound
+from jobs.calibration import QUERIES, recall_lower_bound
 from jobs.manifest import Index
-from jobs.packed import Part, parts
-from jobs.search import search_many
+from jobs.packed import draw
+from jobs.search import exact_search, sketch_search
 from jobs.sketch import Floats
 
 log = logging.getLogger(__name__)
 
-QUERIES = 1_000
 TIE = 1e-6
 """A neighbour this share farther than the true k-th counts as found: the two are tied."""
 RAISES = 10
+
+
+def recalls(found: Floats, exact: Floats) -> NDArray[np.float64]:
+    """The share of the true neighbours that each query found, both by (q, k) distances."""
+    there = np.isfinite(exact).sum(axis=1)
+    farthest = np.where(np.isfinite(exact), exact, -np.inf).max(axis=1, keepdims=True)
+    share: NDArray[np.float64] = (found <= farthest * (1 + TIE)).sum(axis=1) / there
+    return share
 
 
 def measure_recall(
@@ -33,43 +40,22 @@ def measure_recall(
     Returns the candidates refined and the manifest's ``recall``.
     """
     for again in range(RAISES):
-        ids, queries = _draw(index, seed + again)
-        exact = _distances(spark, index, queries, ids, k, None)
-        found = _distances(spark, index, queries, ids, k, refined)
-        # (q, k) distances: how many of those found are as near as the true k-th.
-        recalls = (found <= exact[:, -1:] * (1 + TIE)).sum(axis=1) / exact.shape[1]
-        bound = recall_lower_bound(recalls)
-        log.info(
-            f"recall@{k} {recalls.mean():.3f}, at least {bound:.3f}, with {refined:,} candidates refined"
-        )
+        ids, queries = draw(index.packed, QUERIES, seed + again)
+        search = sketch_search(index, {"refined": refined, "recall": {"k": k}}, k)
+        exact = exact_search(index).by_spark(spark, queries, ids, k)[1]
+        found = search.by_spark(spark, queries, ids, k)[1]
+        shares = recalls(found, exact)
+        bound = recall_lower_bound(shares)
+        log.info(f"recall@{k} {shares.mean():.3f}, at least {bound:.3f}, with {refined:,} candidates refined")
         if bound >= target or fixed:
             break
         refined += max(1, refined // 4)
     return refined, {
         "k": k,
         "target": target,
-        "measured": float(recalls.mean()),
+        "measured": float(shares.mean()),
         "lower_bound": bound,
-        "p10": float(np.quantile(recalls, 0.1)),
+        "p10": float(np.quantile(shares, 0.1)),
         "queries": len(ids),
+        "distribution": np.bincount(np.round(shares * k).astype(int), minlength=k + 1).tolist(),
     }
-
-
-def _draw(index: Index, seed: int) -> tuple[list[str], Floats]:
-    """Ids and vectors of pictures drawn at random, the same for the same seed."""
-    opened = [Part.open(name) for name in parts(index.packed)]
-    sizes = np.cumsum([0] + [len(part.ids) for part in opened])
-    rows = np.sort(np.random.default_rng(seed).permutation(sizes[-1])[:QUERIES])
-    ids, vectors = [], []
-    for part, start, end in zip(opened, sizes, sizes[1:], strict=False):
-        within = rows[(rows >= start) & (rows < end)] - start
-        ids += [id_.decode() for id_ in part.ids[within]]
-        vectors.append(part.vectors[within])
-    return ids, np.concatenate(vectors)
-
-
-def _distances(
-    spark: SparkSession, index: Index, queries: Floats, ids: list[str], k: int, refined: int | None
-) -> NDArray[np.float64]:
-    rows = search_many(spark, index, queries, ids, k, refined).collect()
-    return np.array([[found["distance"] for found in row["neighbours"]] for row in rows], float)

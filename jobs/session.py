@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 from pyspark.sql import SparkSession
+
+from jobs.logs import PROGRESS_EVERY_S
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
 def spark_session(step: str) -> Iterator[SparkSession]:
-    """Yield the session of spark-submit or, where there is none, one on this machine's cores."""
-    spark = SparkSession.builder.appName(f"lookalike {step}").getOrCreate()
+    """Yield the session that runs already or, where there is none, one of spark-submit's or this machine's.
+
+    Every ten seconds a line tells how far the running stages are.
+    """
+    running = SparkSession.getActiveSession()
+    spark = running or SparkSession.builder.appName(f"lookalike {step}").getOrCreate()
     # Spark's 200 shuffle partitions suit terabytes; two a core keep all cores busy at any size here.
     spark.conf.set("spark.sql.shuffle.partitions", 2 * spark.sparkContext.defaultParallelism)
+    done = Event()
+    teller = Thread(target=_tell_progress, args=(spark, done), daemon=True)
+    teller.start()
     try:
         yield spark
     finally:
-        spark.stop()
+        done.set()
+        teller.join()
+        if not running:
+            spark.stop()
+
+
+def _tell_progress(spark: SparkSession, done: Event) -> None:
+    tracker = spark.sparkContext.statusTracker()
+    while not done.wait(PROGRESS_EVERY_S):
+        for stage in tracker.getActiveStageIds():
+            if info := tracker.getStageInfo(stage):
+                log.info(f"Spark stage {stage}: {info.numCompletedTasks:,} of {info.numTasks:,} tasks")

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyspark.ml.feature import Normalizer, VectorAssembler
-from pyspark.ml.functions import array_to_vector
+from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs.atomic import staged_directory, write_text
 from jobs.catalog import catalog_file, read_catalog
-from jobs.embeddings import CSV_COLUMNS, EmbeddingStore
+from jobs.embeddings import CSV_COLUMNS, DIMENSION, EmbeddingStore
 from jobs.errors import LookalikeError
 from jobs.logs import run_step, section
 from jobs.paths import DataRoot
-from jobs.publish import staged_directory, write_text
 from jobs.session import spark_session
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,9 @@ def read_embeddings(spark: SparkSession, store: EmbeddingStore, format: str) -> 
         shards = spark.read.option("pathGlobFilter", "shard-*.parquet").parquet(str(store.folder))
         return shards.select("id", array_to_vector(F.col("embedding")).alias("embedding"))
     schema = ", ".join(f"{name} {'string' if name == 'id' else 'float'}" for name in CSV_COLUMNS)
-    rows = spark.read.csv(str(store.csv), schema=schema, header=True, mode="FAILFAST")
-    assembler = VectorAssembler(inputCols=CSV_COLUMNS[1:], outputCol="embedding")
+    # What can't be read becomes NaN, which is looked for below.
+    rows = spark.read.csv(str(store.csv), schema=schema, header=True, mode="PERMISSIVE")
+    assembler = VectorAssembler(inputCols=CSV_COLUMNS[1:], outputCol="embedding", handleInvalid="keep")
     return assembler.transform(rows).select("id", "embedding")
 
 
@@ -57,7 +58,7 @@ def assemble_vectors(root: DataRoot, fingerprint: str, format: str = "parquet") 
     """Write the assembled vectors to ``vectors/<hash of what they are made of>`` and name them
     in ``vectors/current``; nothing is computed where that folder is there already.
 
-    Raises LookalikeError where catalog or embeddings are missing.
+    Raises LookalikeError where catalog or embeddings are missing, or an embedding is none.
     """
     store = EmbeddingStore(root.embeddings / fingerprint)
     store.model()
@@ -71,11 +72,36 @@ def assemble_vectors(root: DataRoot, fingerprint: str, format: str = "parquet") 
             staged_directory(target) as staging,
         ):
             assemble(spark, root, store, format).write.parquet(str(staging / "pictures"))
-            count = spark.read.parquet(str(staging / "pictures")).count()
+            count = _count(spark.read.parquet(str(staging / "pictures")), store)
             write_text(staging / "fingerprint", fingerprint)
             log.info(f"{count:,} vectors of {store.model()['dimension']} values in {target}")
     write_text(root.vectors / "current", target.name)
     return target
+
+
+def _count(pictures: DataFrame, store: EmbeddingStore) -> int:
+    """How many there are. Raises LookalikeError where one is NaN, infinite, zero or of another length."""
+    values = vector_to_array(F.col("vector"))
+    # Scaled to length 1, unless that could not be done.
+    square = F.aggregate(values, F.lit(0.0), lambda total, value: total + value * value)
+    sound = (F.size(values) == DIMENSION) & (F.abs(square - 1) < 1e-3)
+    told = (
+        pictures.select("id", sound.alias("sound"))
+        .agg(
+            F.count("*").alias("count"),
+            F.count_if(~F.col("sound")).alias("unsound"),
+            F.min(F.when(~F.col("sound"), F.col("id"))).alias("first"),
+        )
+        .first()
+    )
+    assert told is not None
+    if told["unsound"]:
+        raise LookalikeError(
+            f"{told['unsound']:,} embeddings in {store.folder} are not {DIMENSION} finite values other than "
+            f"zero (picture {told['first']} is the first): delete that folder and run the step embed again."
+        )
+    count: int = told["count"]
+    return count
 
 
 def current_vectors(root: DataRoot) -> Path:
@@ -84,6 +110,11 @@ def current_vectors(root: DataRoot) -> Path:
         return root.vectors / (root.vectors / "current").read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise LookalikeError(f"no vectors in {root.vectors}: run the step vectors first.") from error
+
+
+def fingerprint_of(vectors: Path) -> str:
+    """The model that made assembled vectors."""
+    return (vectors / "fingerprint").read_text(encoding="utf-8")
 
 
 def _key(root: DataRoot, fingerprint: str) -> str:

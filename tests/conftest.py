@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
+
+from jobs.session import spark_session
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
@@ -53,6 +56,13 @@ def imagenet_weights() -> Path:
     if not file.is_file():
         pytest.skip(f"no ImageNet weights: {file} is absent")
     return file
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """One session for all steps that run in this process; each would start its own, for seconds."""
+    with spark_session("tests") as session:
+        yield session
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""A data root as the step embed leaves it, made without PyTorch from clustered random vectors."""
+"""A data root as the step embed leaves it, made without PyTorch from clustered random vectors, and an
+index of it."""
 
 from __future__ import annotations
 
@@ -8,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.catalog import write_catalog
+from jobs.atomic import write_json, write_text
+from jobs.calibrate import calibrate_vectors
+from jobs.catalog import read_catalog, write_catalog
 from jobs.embeddings import EmbeddingStore
+from jobs.index import LshParams, build_index
+from jobs.manifest import CURRENT, Index
 from jobs.paths import DataRoot, resized_file
-from jobs.publish import write_json
+from jobs.vectors import assemble_vectors
 
 FINGERPRINT = "0123456789abcdef"
 MODEL = {"architecture": "resnet18", "weights": "random", "geometry": "squash", "dimension": 512}
@@ -29,10 +34,13 @@ def unit_vectors(pictures: int, seed: int = 0, classes: int = 10) -> NDArray[np.
     return vectors.astype(np.float32)
 
 
-def make_root(folder: Path, pictures: int = 60, seed: int = 0) -> tuple[DataRoot, NDArray[np.float32]]:
+def make_root(
+    folder: Path, pictures: int = 60, seed: int = 0, vectors: NDArray[np.float32] | None = None
+) -> tuple[DataRoot, NDArray[np.float32]]:
     """Write catalog, embeddings and 224 x 224 pictures; return the root and the embeddings."""
     root = DataRoot(folder)
-    vectors = unit_vectors(pictures, seed)
+    if vectors is None:
+        vectors = unit_vectors(pictures, seed)
     ids = [picture_id(number) for number in range(pictures)]
     write_catalog(
         [
@@ -55,6 +63,7 @@ def make_root(folder: Path, pictures: int = 60, seed: int = 0) -> tuple[DataRoot
         root,
     )
     write_json(root.catalog / "counts.json", {"source": "synthetic", "files": pictures})
+    write_text(root.catalog / "duplicates.csv", "id,path,label,conflict\n")
     store = EmbeddingStore(root.embeddings / FINGERPRINT)
     store.describe(MODEL)
     half = pictures // 2
@@ -66,3 +75,17 @@ def make_root(folder: Path, pictures: int = 60, seed: int = 0) -> tuple[DataRoot
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (224, 224), (number % 256, 80, 160)).save(file)
     return root, vectors
+
+
+def make_index(root: DataRoot, params: LshParams | None = None) -> Index:
+    """Assemble, calibrate and build, and let queries ask what comes of it, without a report."""
+    assemble_vectors(root, FINGERPRINT)
+    calibrate_vectors(root)
+    index = build_index(root, params or LshParams())
+    write_text(root.index / CURRENT, index.version)
+    return index
+
+
+def keep(root: DataRoot, pictures: int) -> None:
+    """Let the catalog hold only the first so many pictures."""
+    write_catalog(read_catalog(root)[:pictures], root)

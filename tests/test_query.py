@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.calibrate import calibrate_vectors
 from jobs.errors import LookalikeError
-from jobs.index import LshParams, build_index
+from jobs.index import LshParams
 from jobs.paths import DataRoot
 from jobs.query import answer
-from jobs.vectors import assemble_vectors
-from tests.synthetic import FINGERPRINT, make_root, picture_id, unit_vectors
+from tests.synthetic import make_index, make_root, picture_id, unit_vectors
 
+pytestmark = pytest.mark.usefixtures("spark")
 PICTURES = 60
 WIDE = LshParams(bucket_length=10.0, num_hash_tables=4)
 """Buckets so wide that every picture is a candidate: the answer must be the exact one."""
@@ -28,9 +27,7 @@ WIDE = LshParams(bucket_length=10.0, num_hash_tables=4)
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> DataRoot:
     root, _ = make_root(tmp_path_factory.mktemp("query"), PICTURES)
-    assemble_vectors(root, FINGERPRINT)
-    calibrate_vectors(root)
-    build_index(root, WIDE)
+    make_index(root, WIDE)
     return root
 
 
@@ -84,7 +81,7 @@ def test_more_neighbours_than_pictures_is_said(root: DataRoot) -> None:
 
 def test_too_few_candidates_fall_back_to_exact_search_and_say_so(root: DataRoot, tmp_path: Path) -> None:
     narrow = DataRoot(Path(shutil.copytree(root.root, tmp_path / "narrow")))
-    build_index(narrow, LshParams(bucket_length=1e-6, num_hash_tables=1))
+    make_index(narrow, LshParams(bucket_length=1e-6, num_hash_tables=1))
     told = ask(narrow, query=picture_id(7), method="stock")
     assert told["method"] == "exact"
     assert re.fullmatch(r"The hash tables held \d of 5 neighbours, so exact search answered.", told["note"])
@@ -101,7 +98,7 @@ def test_too_few_pictures_to_hash_are_searched_exactly_and_that_is_said(root: Da
 def test_an_earlier_version_still_answers(root: DataRoot, tmp_path: Path) -> None:
     copy = DataRoot(Path(shutil.copytree(root.root, tmp_path / "copy")))
     first = (copy.index / "current").read_text().strip()
-    build_index(copy, LshParams(bucket_length=9.0))
+    make_index(copy, LshParams(bucket_length=9.0))
     assert ask(copy, query=picture_id(7), version=first)["index"]["version"] == first
     assert ask(copy, query=picture_id(7))["index"]["version"] != first
 

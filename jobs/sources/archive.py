@@ -8,8 +8,8 @@ import zipfile
 import zlib
 from pathlib import Path, PureWindowsPath
 
+from jobs.atomic import staged_directory
 from jobs.errors import LookalikeError
-from jobs.publish import staged_directory
 
 CHUNK_BYTES = 1 << 20
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import savemat
 
-from jobs.publish import staged_directory
+from jobs.atomic import staged_directory
 from jobs.sources import Source
 from jobs.sources.kaggle_layout import CLASS_NAMES, TRAIN_LABELS, TRAIN_PICTURES, read_layout
 from jobs.sources.sample.kinds import KINDS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.publish import staged_directory, staged_file, write_json, write_text
+from jobs.atomic import staged_directory, staged_file, write_json, write_text
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_sigkill_leaves_the_old_state_and_the_next_writer_cleans_up(tmp_path: Pa
     code = f"""
 import os, signal
 from pathlib import Path
-from jobs.publish import {kind}
+from jobs.atomic import {kind}
 with {kind}(Path({str(target)!r})) as staging:
     (staging if {kind == "staged_file"} else staging / "x").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,38 @@
+"""The Spark session tells how far it is."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+import jobs.session
+from jobs.session import spark_session
+
+
+def test_long_work_tells_its_progress_and_ends_telling(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            time.sleep(0.5)
+            yield batch
+
+    monkeypatch.setattr(jobs.session, "PROGRESS_EVERY_S", 0.1)
+    with caplog.at_level(logging.INFO, logger="jobs.session"), spark_session("slow") as session:
+        assert session.range(0, 8, 1, 8).mapInArrow(slowly, "id long").count() == 8
+    told = [record.message for record in caplog.records]
+    assert any(line.startswith("Spark stage") and line.endswith("of 8 tasks") for line in told)
+    before = len(caplog.records)
+    spark.range(0, 2, 1, 2).mapInArrow(slowly, "id long").count()
+    assert len(caplog.records) == before
+
+
+def test_a_session_that_runs_already_is_used_and_left_running(spark: SparkSession) -> None:
+    with spark_session("inner") as session:
+        assert session is spark
+    assert spark.range(3).count() == 3
