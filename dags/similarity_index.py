@@ -12,7 +12,10 @@ with a montage.
 | `embed` | resizes to 224 x 224 and embeds what is new | `resized/`, `embeddings/` |
 | `vectors` | assembles one vector column (Spark) | `vectors/` |
 | `calibrate` | chooses how to hash, for the recall asked for (Spark) | `calibrations/` |
-| `index` | fits the LSH model, hashes, measures the recall, publishes (Spark) | `index/` |
+| `index` | fits the LSH model, hashes, measures the recall (Spark) | `index/<version>/` |
+| `neighbours` | finds every picture's nearest neighbours (Spark) | `index/<version>/neighbours/` |
+| `report` | tells what the index is worth | `index/<version>/report.html`, `report.json` |
+| `publish` | lets queries ask this index, if it reaches its recall | `index/current` |
 | `query` | finds the nearest neighbours of one picture (Spark) | `queries/<run>/neighbours.json` |
 | `montage` | draws them | `queries/<run>/montage.png` |
 
@@ -26,7 +29,7 @@ from typing import Any
 
 from airflow.sdk import Param, chain, dag, get_current_context, task
 
-from dags.wiring import ONLY_WHERE_IT_HELPS, QUERY_PARAMS, draw_answer, query_step, spark_step
+from dags.wiring import ONLY_WHERE_IT_HELPS, QUERY_PARAMS, query_and_montage, spark_step
 
 PARAMS = {
     "source": Param(
@@ -218,10 +221,22 @@ def similarity_index() -> None:
         embedder = ImageEmbedder(weights, geometry=params["geometry"])
         return embed_catalog(DataRoot.from_env(), embedder, max_quarantined=params["max_quarantined"])
 
-    @task(task_id="montage", execution_timeout=timedelta(minutes=10))
-    def montage() -> dict[str, Any]:
-        """Draw the query and its neighbours."""
-        return draw_answer(get_current_context()["run_id"])
+    @task(task_id="report", execution_timeout=timedelta(hours=6))
+    def report() -> dict[str, str]:
+        """Measure what the index is worth and tell it as a page."""
+        from jobs.paths import DataRoot
+        from jobs.report import write_report
+
+        page = write_report(DataRoot.from_env())
+        return {"report": str(page)}
+
+    @task(task_id="publish", execution_timeout=timedelta(hours=1))
+    def publish() -> dict[str, str]:
+        """Let queries ask the new index, if it reaches its recall."""
+        from jobs.paths import DataRoot
+        from jobs.publish import publish
+
+        return {"version": publish(DataRoot.from_env()).version}
 
     chain(
         catalog(sources()),  # type: ignore[arg-type]  # what it gets when it runs is the dict
@@ -243,8 +258,10 @@ def similarity_index() -> None:
             "--num-hash-tables={{ params.num_hash_tables }}",
             "--refined={{ params.refined }}",
         ),
-        query_step(),
-        montage(),
+        spark_step("neighbours"),
+        report(),
+        publish(),
+        query_and_montage()[0],
     )
 
 

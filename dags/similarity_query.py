@@ -9,12 +9,9 @@ the index (by id, file name or path), any other picture file, or a random one.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
+from airflow.sdk import dag
 
-from airflow.sdk import chain, dag, get_current_context, task
-
-from dags.wiring import QUERY_PARAMS, draw_answer, query_step
+from dags.wiring import QUERY_PARAMS, query_and_montage
 
 
 @dag(
@@ -28,12 +25,7 @@ from dags.wiring import QUERY_PARAMS, draw_answer, query_step
     default_args={"retries": 0},
 )
 def similarity_query() -> None:
-    @task(task_id="montage", execution_timeout=timedelta(minutes=10))
-    def montage() -> dict[str, Any]:
-        """Draw the query and its neighbours."""
-        return draw_answer(get_current_context()["run_id"])
-
-    chain(query_step(), montage())
+    query_and_montage()
 
 
 similarity_query()

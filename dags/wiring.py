@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk import (
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    XComArg,
+    get_current_context,
+    task,
+)
 
 from jobs.errors import UnreachableError
 
@@ -45,10 +53,11 @@ QUERY_PARAMS = {
     "method": Param(
         "sketch",
         type="string",
-        enum=["sketch", "exact", "stock"],
+        enum=["sketch", "exact", "auto", "stock"],
         values_display={
             "sketch": "sketch: ranked by packed hashes, the best compared truly",
             "exact": "exact: all compared",
+            "auto": "auto: the faster of these two, as measured on this index",
             "stock": "stock: Spark's approxNearestNeighbors as it is",
         },
         title="Search",
@@ -65,13 +74,6 @@ QUERY_PARAMS = {
 }
 
 
-def query_step() -> SparkSubmitOperator:
-    """The task ``query``: answer the form's question into ``queries/<run>``."""
-    arguments = [f"--{name}={{{{ params.{name} }}}}" for name in QUERY_PARAMS]
-    # No retry: what fails here is the question, and it would fail again.
-    return spark_step("query", "--run={{ run_id }}", *arguments, retries=0)
-
-
 def spark_step(step: str, *arguments: str, retries: int = 1) -> SparkSubmitOperator:
     """Run ``jobs/<step>.py`` by spark-submit on the connection ``spark_default``."""
     return SparkSubmitOperator(
@@ -86,7 +88,6 @@ def spark_step(step: str, *arguments: str, retries: int = 1) -> SparkSubmitOpera
             "PYTHONPATH": str(JOBS.parent),
             "SPARK_CONF_DIR": os.environ.get("SPARK_CONF_DIR", str(JOBS / "spark-conf")),
         },
-        conf={"spark.ui.showConsoleProgress": "false"},
         # A lost executor or a full machine may be better in a minute.
         retries=retries,
         retry_delay=timedelta(minutes=1),
@@ -94,11 +95,22 @@ def spark_step(step: str, *arguments: str, retries: int = 1) -> SparkSubmitOpera
     )
 
 
-def draw_answer(run_id: str) -> dict[str, Any]:
-    """The task ``montage``: draw the answer in ``queries/<run>`` and tell where it lies."""
-    from jobs.montage import draw_montage
-    from jobs.paths import DataRoot, safe_name
+def query_and_montage() -> tuple[SparkSubmitOperator, XComArg]:
+    """The tasks ``query`` and ``montage``: answer the form's question into ``queries/<run>`` and draw it."""
+    arguments = [f"--{name}={{{{ params.{name} }}}}" for name in QUERY_PARAMS]
 
-    root = DataRoot.from_env()
-    montage = draw_montage(root, root.queries / safe_name(run_id))
-    return {"montage": str(montage), "neighbours": str(montage.with_name("neighbours.json"))}
+    @task(task_id="montage", execution_timeout=timedelta(minutes=10))
+    def montage() -> dict[str, Any]:
+        """Draw the query and its neighbours."""
+        from jobs.montage import draw_montage
+        from jobs.paths import DataRoot, safe_name
+
+        root = DataRoot.from_env()
+        drawn = draw_montage(root, root.queries / safe_name(get_current_context()["run_id"]))
+        return {"montage": str(drawn), "neighbours": str(drawn.with_name("neighbours.json"))}
+
+    # No retry: what fails here is the question, and it would fail again.
+    query = spark_step("query", "--run={{ run_id }}", *arguments, retries=0)
+    drawn = montage()
+    query >> drawn
+    return query, drawn

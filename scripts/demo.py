@@ -6,7 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from jobs.manifest import open_index
 from jobs.montage import read_answer, table
+from jobs.paths import DataRoot
 from scripts.dag_run import run_dag
 
 
@@ -19,7 +21,9 @@ def main() -> int:
         print(f"error: the run failed; its whole log is {home / 'run.log'}", file=sys.stderr)
         return 1
     print("\n" + "\n".join(table(read_answer(run.answer))))
-    print(f"\nmontage   {run.answer / 'montage.png'}\nlog       {home / 'run.log'}")
+    print(f"\nmontage   {run.answer / 'montage.png'}")
+    print(f"report    {open_index(DataRoot.from_env()).report_file}")
+    print(f"log       {home / 'run.log'}")
     return 0
 
 

@@ -14,7 +14,19 @@ from airflow.sdk.exceptions import ParamValidationError
 from tests.conftest import PROJECT
 
 TASKS = {
-    "similarity_index": ["sources", "catalog", "embed", "vectors", "calibrate", "index", "query", "montage"],
+    "similarity_index": [
+        "sources",
+        "catalog",
+        "embed",
+        "vectors",
+        "calibrate",
+        "index",
+        "neighbours",
+        "report",
+        "publish",
+        "query",
+        "montage",
+    ],
     "similarity_query": ["query", "montage"],
 }
 

@@ -14,6 +14,7 @@ from jobs.embeddings import EmbeddingStore
 from jobs.manifest import open_index
 from jobs.paths import DataRoot
 from scripts.dag_run import DagRun, run_dag
+from tests.test_dags import TASKS
 
 
 class Runs:
@@ -50,16 +51,7 @@ def sample_run(runs: Runs) -> DagRun:
 
 
 def test_the_sample_goes_from_pictures_to_a_montage(runs: Runs, sample_run: DagRun) -> None:
-    assert list(sample_run.seconds) == [
-        "sources",
-        "catalog",
-        "embed",
-        "vectors",
-        "calibrate",
-        "index",
-        "query",
-        "montage",
-    ]
+    assert list(sample_run.seconds) == TASKS["similarity_index"]
     rows = read_catalog(runs.root)
     usable = {row["id"] for row in rows if row["status"] == "ok"}
     reasons = {row["reason"] for row in rows if row["status"] == "quarantined"}
@@ -77,6 +69,9 @@ def test_the_sample_goes_from_pictures_to_a_montage(runs: Runs, sample_run: DagR
 
     assert manifest["search"] == "sketch"
     assert manifest["recall"]["lower_bound"] >= manifest["recall"]["target"] == 0.95
+
+    page = index.report_file.read_text()
+    assert index.version in page and page.count("data:image/jpeg") >= 6
 
     told = json.loads((sample_run.answer / "neighbours.json").read_text())
     assert told["method"] == "sketch"

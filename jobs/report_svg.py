@@ -1,0 +1,109 @@
+"""Axes that come out as SVG: colours and letters are those of the page that the SVG stands in."""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from jobs.montage import CARD, GROUND, INK, OTHER, QUERY, QUIET, SAME
+
+WRONG = "#a4452c"
+WIDTH = 620
+LEFT, RIGHT, TOP, BOTTOM = 58, 16, 34, 48
+"""Margins, wide enough for the larger letters that the page sets on narrow screens."""
+LINE = 18
+PALETTE = {
+    "ground": GROUND,
+    "card": CARD,
+    "ink": INK,
+    "quiet": QUIET,
+    "query": QUERY,
+    "same": SAME,
+    "other": OTHER,
+    "wrong": WRONG,
+}
+"""The page's variables and what they are in light."""
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lookalike",
+    "font.size": 13,
+    "text.color": QUIET,
+    "axes.labelcolor": QUIET,
+    "axes.edgecolor": OTHER,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 13,
+    "axes.titlecolor": QUIET,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 14,
+    "axes.labelpad": 8,
+    "xtick.color": OTHER,
+    "ytick.color": OTHER,
+    "xtick.labelcolor": QUIET,
+    "ytick.labelcolor": QUIET,
+}
+
+
+def percent(share: float, down: bool = False) -> str:
+    """A share as people write it: ``0.58 %``, ``95.9 %``.
+
+    ``down`` is for what is promised: it is never rounded up, so that it can't seem to reach its target.
+    """
+    hundred = 100 * share
+    digits = 1 if hundred >= 1 or hundred <= 0 else 1 - math.floor(math.log10(hundred))
+    scaled = hundred * 10**digits
+    down = down or 99.9 < hundred < 100
+    value = (math.floor(scaled + 1e-6) if down else round(scaled)) / 10**digits
+    text = f"{value:.{digits}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + "\N{NO-BREAK SPACE}%"
+
+
+def new_axes(height: int, left: int = LEFT, right: int = RIGHT) -> Axes:
+    """Axes of a figure ``WIDTH`` wide, with margins in its units."""
+    figure = Figure(figsize=(WIDTH / 72, height / 72))
+    box = (left / WIDTH, BOTTOM / height, 1 - (left + right) / WIDTH, 1 - (TOP + BOTTOM) / height)
+    axes: Axes = figure.add_axes(box)
+    axes.tick_params(length=0, pad=6)
+    return axes
+
+
+def svg(axes: Axes, name: str, label: str) -> str:
+    """``axes`` as an ``<svg>`` to stand in a page: colours are the page's variables, ids are its own."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    buffer = io.StringIO()
+    unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=unsaid)
+    inside = re.sub(
+        r"\A.*?<svg[^>]*>|<(style|metadata).*?</\1>|<!--.*?-->", "", buffer.getvalue(), flags=re.S
+    )
+    # Every plot has a figure_1 and clips by a hash of the same box; in one page ids may not clash.
+    inside = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", inside).replace("xlink:href", "href")
+    for variable, colour in PALETTE.items():
+        inside = inside.replace(colour, f"var(--{variable})")
+    height = round(figure.get_figheight() * 72)
+    opening = f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{html.escape(label)}">'
+    return opening + inside.strip()
+
+
+def percents(axis: Axis) -> None:
+    """Label ticks in percent; space above 100 % is for notes."""
+    axis.set_major_formatter(FuncFormatter(lambda share, _: percent(share) if share < 1.001 else ""))
+
+
+def note(
+    axes: Axes, lines: Sequence[str], point: tuple[float, float], offset: tuple[float, float], **more: Any
+) -> None:
+    """Write ``lines`` beside ``point``: one text each, because SVG aligns single lines only."""
+    for number, line in enumerate(lines):
+        shifted = (offset[0], offset[1] - LINE * number)
+        axes.annotate(line, point, shifted, textcoords="offset points", **more)
