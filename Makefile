@@ -40,14 +40,16 @@ bench-cars: $(VENV)/.run ## the whole DAG on Stanford Cars: time a step, precisi
 bench-geometry: $(VENV)/.run ## which way to 224 x 224 serves Stanford Cars best
 	@$(BIN)/python -m benchmarks.geometry
 
-bench-search: $(VENV)/.run ## how many pictures a query must compare, by way of search
-	@$(BIN)/python -m benchmarks.search
+bench-search: $(VENV)/.bench ## what a search costs: beside Spark's own, among a million, beside other libraries
+	@$(BIN)/python -m benchmarks.search $(BENCH)
 
 lock: $(VENV)/.dev ## resolve requirements*.txt anew into their locks
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" requirements.txt -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" -c requirements.lock requirements-bench.txt -o requirements-bench.lock
 
 clean: ## remove the virtual environment, Airflow's files and caches; data stays
 	@rm -rf $(VENV) .airflow .pytest_cache .mypy_cache .ruff_cache
@@ -65,6 +67,10 @@ $(VENV)/.run: requirements.lock | preflight
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
 .PHONY: help demo airflow test lint bench-cars bench-geometry bench-search lock clean preflight

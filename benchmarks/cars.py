@@ -1,27 +1,32 @@
-"""The whole DAG on Stanford Cars: time a step, quarantined pictures, precision: make bench-cars."""
+"""The whole DAG on Stanford Cars: time a step, recall, precision, and the frontier: make bench-cars."""
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.precision import precision_at
-from jobs.catalog import read_catalog, read_counts
-from jobs.embeddings import EmbeddingStore
+from jobs.catalog import read_counts
 from jobs.manifest import open_index
-from jobs.paths import DataRoot
+from jobs.montage import CARD
+from jobs.paths import PROJECT, DataRoot
+from jobs.report_plots import plots
+from jobs.report_svg import PALETTE
 from scripts.dag_run import run_dag
 
+FRONTIER = PROJECT / "docs" / "frontier.svg"
 
-def labelled_precision(root: DataRoot, fingerprint: str, ks: Sequence[int]) -> dict[int, float]:
-    """Precision of the embeddings of one model over the catalog's labelled pictures."""
-    labels = {row["id"]: row["label"] for row in read_catalog(root) if row["label"] is not None}
-    ids, embeddings = EmbeddingStore(root.embeddings / fingerprint).read()
-    kept = [number for number, id_ in enumerate(ids) if id_ in labels]
-    return precision_at(embeddings[kept], [labels[ids[number]] for number in kept], ks)
+
+def draw_frontier(report: dict[str, Any], target: Path) -> None:
+    """Write the report's plot of recall against the share compared as a picture of its own."""
+    svg = plots(report)["frontier"].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    for variable, colour in PALETTE.items():
+        svg = svg.replace(f"var(--{variable})", colour)
+    ground = f'<rect width="100%" height="100%" rx="10" fill="{CARD}"/>'
+    style = "<style>text { font-family: system-ui, sans-serif }</style>"
+    target.write_text(svg.replace(">", f">{ground}{style}", 1), encoding="utf-8")
 
 
 def main() -> int:
@@ -35,8 +40,10 @@ def main() -> int:
         run = run_dag("similarity_index", conf, Path(folder, "airflow"), lambda line: print(line, flush=True))
         if not run.succeeded:
             return 1
-        manifest = open_index(root).manifest()
-        precision = labelled_precision(root, manifest["model"]["fingerprint"], (1, 5))
+        index = open_index(root)
+        manifest = index.manifest()
+        report = json.loads(index.report_file.with_suffix(".json").read_text(encoding="utf-8"))
+        draw_frontier(report, FRONTIER)
         counts = read_counts(root)
         print(f"\n| pictures | {manifest['images']:,} |\n|---|---|")
         for name in ("files", "labelled", "quarantined", "unmatched_rows", "duplicate_files"):
@@ -46,8 +53,13 @@ def main() -> int:
         recall = manifest["recall"]
         print(f"| recall@{recall['k']} | {recall['measured']:.3f}, at least {recall['lower_bound']:.3f} |")
         print(f"| compared truly a query | {manifest['refined_fraction']:.2%} |")
-        for k, share in precision.items():
-            print(f"| precision@{k} | {share:.3f} |")
+        print("\n| | precision@1 | precision@5 | R-precision | MAP@R |\n|---|---|---|---|---|")
+        for way in ("exact", "index"):
+            print(
+                "| "
+                + " | ".join([way, *(f"{share:.3f}" for share in report["semantics"][way].values())])
+                + " |"
+            )
     return 0
 
 

@@ -1,124 +1,92 @@
-"""How many pictures a query must compare truly for recall@5 >= 0.95, real embeddings: make bench-search."""
+"""What a search costs: beside Spark's own, among a million, beside other libraries: make bench-search."""
 
 from __future__ import annotations
 
-import math
+import argparse
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from benchmarks.built import build, show_built
+from benchmarks.clustered import show_likeness
+from benchmarks.compared import compare, show_compared
+from benchmarks.growth import show_growth
+from benchmarks.million import show_million
+from benchmarks.peers import show_peers
+from benchmarks.real import catalog_cars, embed_cars, unit_vectors
+from benchmarks.shown import Quantity, say, show_logs, table
+from jobs.paths import PROJECT, DataRoot
+from jobs.sketch import Floats
 
-from jobs.calibration import REDUCED, TABLES, Moments, choose, recall_lower_bound
-from jobs.catalog import build_catalog
-from jobs.embed import embed_catalog
-from jobs.embedder import ImageEmbedder
-from jobs.embeddings import EmbeddingStore
-from jobs.paths import DataRoot
-from jobs.sketch import Floats, nearest_exactly
-from jobs.sources.stanford_cars import stanford_cars
-from jobs.weights import load_weights
-
-K, TARGET, QUERIES, SEEDS = 5, 0.95, 1_000, (0, 1, 2)
-
-Array = NDArray[Any]
+SEEDS = (0, 1, 2)
+SECTIONS = ("real", "million", "growth", "peers")
+MILLION, PEERS = 1_000_000, 65_536
+SIZES = (8_192, 65_536, 262_144, MILLION)
 
 
-def embed_cars(folder: Path) -> Floats:
-    """Embed Stanford Cars in a data root of its own -> (n, 512) unit vectors."""
-    root = DataRoot(folder)
-    build_catalog(stanford_cars(DataRoot.from_env(), with_test=False), root)
-    weights = load_weights(os.environ.get("LOOKALIKE_WEIGHTS", "imagenet"))
-    told = embed_catalog(root, ImageEmbedder(weights))
-    embeddings = EmbeddingStore(root.embeddings / told["fingerprint"]).read()[1]
-    unit: Floats = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return unit
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
 
 
-def draw_planes(seed: int, tables: int, dimension: int) -> Array:
-    drawn = np.random.default_rng(seed).normal(size=(tables, dimension))
-    planes: Array = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-    return planes
+def _sections(text: str) -> list[str]:
+    if unknown := set(text.split(",")) - set(SECTIONS):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
+    return text.split(",")
 
 
-def bucket_equality(vectors: Floats, asked: Array, true: Array, scale: float, seed: int) -> float:
-    """The least share of pictures in a common bucket with the query, over bucket lengths and tables.
-
-    What Spark's approxNearestNeighbors compares: every picture with any equal hash.
-    """
-    planes = draw_planes(seed, 40, vectors.shape[1])
-    projected = vectors @ planes.T
-    least = 1.0
-    for width in (0.1, 0.3, 1.0, 2.0, 4.0, 8.0):
-        hashes = np.floor(projected / (width * scale)).astype(np.int32)
-        for recalls, share in _by_tables(hashes, asked, true):
-            if recall_lower_bound(recalls) >= TARGET:
-                least = min(least, share)
-    return least
-
-
-def _by_tables(hashes: Array, asked: Array, true: Array) -> Iterator[tuple[Array, float]]:
-    """Recall a query and the share of candidates, for 1 table, 2 tables ... all of them."""
-    candidate = np.zeros((len(asked), len(hashes)), bool)
-    for table in hashes.T:
-        candidate |= table[asked][:, None] == table[None]
-        yield np.take_along_axis(candidate, true, 1).mean(axis=1), float(candidate.mean())
-
-
-def summed_differences(
-    vectors: Floats, asked: Array, true: Array, scale: float, tables: int, seed: int
-) -> float:
-    """The share to compare when pictures are ranked by the summed squared difference of hashes."""
-    hashes = np.floor(vectors @ draw_planes(seed, tables, vectors.shape[1]).T / scale).astype(np.float32)
-    ranks = np.empty(true.shape, np.int64)
-    norms = (hashes**2).sum(axis=1)
-    for number, (row, neighbours) in enumerate(zip(asked, true, strict=True)):
-        scores = norms - 2 * hashes @ hashes[row]
-        scores[row] = np.inf
-        ranks[number] = (scores < scores[neighbours][:, None]).sum(axis=1)
-    fewest = next(
-        count
-        for count in range(K, len(vectors))
-        if recall_lower_bound((ranks < count).mean(axis=1)) >= TARGET
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
+    several = ",".join(SECTIONS)
+    parser.add_argument(
+        "--only", type=_sections, default=SECTIONS, help=f"some of {several}; all if left out"
     )
-    return fewest / len(vectors)
+    parser.add_argument(
+        "--sizes", type=_numbers, default=SIZES, help="pictures the steps are run on, ascending"
+    )
+    parser.add_argument("--million", type=int, default=MILLION, help="pictures of the section million")
+    parser.add_argument("--peers", type=int, default=PEERS, help="pictures of the section peers")
+    return parser
 
 
-def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="lookalike-search-") as folder:
-        vectors = np.unique(embed_cars(Path(folder)), axis=0)
-    distances = []
-    rows: dict[str, list[float]] = {"equal buckets (stock)": [], "summed differences, 64 tables": []}
-    rows |= {"summed differences, 256 tables": [], "decoded, calibrated": []}
-    bytes_read = []
-    for seed in SEEDS:
-        generator = np.random.default_rng(seed)
-        asked = generator.permutation(len(vectors))[:QUERIES]
-        found, near = nearest_exactly(vectors, vectors[asked], K + 1)
-        true, fifth = found[:, 1:], float(np.median(near[:, -1]))
-        others = generator.permutation(len(vectors))[:QUERIES]
-        distances.append((fifth, float(np.median(np.linalg.norm(vectors[asked] - vectors[others], axis=1)))))
-        scale = fifth / math.sqrt(vectors.shape[1])
-        rows["equal buckets (stock)"].append(bucket_equality(vectors, asked, true, scale, seed))
-        for tables in (64, 256):
-            share = summed_differences(vectors, asked, true, scale, tables, seed)
-            rows[f"summed differences, {tables} tables"].append(share)
-        components = np.linalg.eigh(np.cov(vectors, rowvar=False))[1][:, ::-1][:, : max(REDUCED)]
-        planes = {dimension: draw_planes(seed, max(TABLES), dimension) for dimension in REDUCED}
-        moments = Moments.of(vectors, components)
-        choice = choose(vectors, len(vectors), moments, planes, k=K, target=TARGET, seed=seed)
-        rows["decoded, calibrated"].append(choice.refined / len(vectors))
-        bytes_read.append(choice.bytes_read)
-    near, far = np.median(distances, axis=0)
-    print(f"{len(vectors):,} pictures, {QUERIES:,} queries, {len(SEEDS)} seeds")
-    print(f"fifth-nearest neighbour {near:.3f}, random pair {far:.3f}: {far / near:.2f} times as far\n")
-    print("| pictures ranked or chosen by | compared truly, median | least | most |\n|---|---|---|---|")
-    for name, shares in rows.items():
-        print(f"| {name} | {np.median(shares):.2%} | {min(shares):.2%} | {max(shares):.2%} |")
-    print(f"\nbytes read a query, decoded: 1/{1 / np.median(bytes_read):.0f} of a scan of all vectors")
+def show_real(root: DataRoot, fingerprint: str, vectors: Floats) -> list[Quantity]:
+    """Real embeddings: how many pictures are compared, and indexes built by the steps."""
+    compared = [compare(vectors, seed) for seed in SEEDS]
+    quantities = show_compared(vectors, compared)
+    built = [build(root, fingerprint, seed, one.stock) for seed, one in zip(SEEDS, compared, strict=True)]
+    return [*quantities, *show_built(len(vectors), built)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    os.environ["SPARK_CONF_DIR"] = str(PROJECT / "jobs" / "spark-conf")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    show_logs()
+    quantities = []
+    with tempfile.TemporaryDirectory(prefix="lookalike-search-") as name:
+        folder = Path(name)
+        root = DataRoot(folder / "cars")
+        say("embed Stanford Cars")
+        catalog_cars(root)
+        fingerprint = embed_cars(root)
+        vectors = unit_vectors(root, fingerprint)
+        if "real" in options.only:
+            quantities += show_real(root, fingerprint, vectors)
+        if {"million", "growth", "peers"} & set(options.only):
+            show_likeness(folder, vectors, SEEDS)
+        if "million" in options.only:
+            quantities += show_million(folder, vectors, options.million, SEEDS)
+        if "growth" in options.only:
+            show_growth(folder, vectors, options.sizes)
+        if "peers" in options.only:
+            show_peers(folder, vectors, options.peers)
+    if quantities:
+        table(
+            "Against this project's own goals; median, least and most of the seeds:",
+            ["quantity", "measured", "goal"],
+            [[one.name, one.measured, one.bar] for one in quantities],
+        )
     return 0
 
 
