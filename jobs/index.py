@@ -183,10 +183,12 @@ def _searched(
 
 
 def _hashed_alike(root: DataRoot, how: dict[str, Any]) -> Index | None:
-    """The version that was built last, if its pictures were hashed in the same way."""
+    """The version that was built last, if its pictures were hashed in the same way and are unspoilt."""
     try:
         base = open_index(root, BUILT)
-    except LookalikeError:
+        base.verify(content=True)
+    except LookalikeError as error:
+        log.info(f"all pictures are hashed: {error}")
         return None
     manifest = base.manifest()
     alike = manifest["search"] == "sketch" and all(manifest[name] == value for name, value in how.items())

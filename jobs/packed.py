@@ -9,7 +9,7 @@ part and from part to part.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -98,13 +98,7 @@ def pack(pictures: DataFrame, count: int, folder: Path) -> None:
 
 def unpack(spark: SparkSession, folder: Path) -> DataFrame:
     """Read ``folder`` back -> ``ROW``."""
-
-    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for name in batch["name"].to_pylist():
-                yield Part.open(name).batch()
-
-    return over_parts(spark, folder).mapInArrow(read, ROW)
+    return over_parts(spark, folder, lambda name: Part.open(name).batch(), ROW)
 
 
 def draw(folder: Path, count: int, seed: int) -> tuple[list[str], Floats]:
@@ -120,10 +114,18 @@ def draw(folder: Path, count: int, seed: int) -> tuple[list[str], Floats]:
     return ids.astype(str).tolist(), np.concatenate([part.vectors[within] for part, within in chosen])
 
 
-def over_parts(spark: SparkSession, folder: Path) -> DataFrame:
-    """The names of all parts as a column ``name``, a partition each."""
+def over_parts(
+    spark: SparkSession, folder: Path, make: Callable[[str], pa.RecordBatch], schema: str
+) -> DataFrame:
+    """What ``make`` makes of the name of each part, a task a part."""
     names = parts(folder)
-    return spark.createDataFrame([(name,) for name in names], "name string").repartition(len(names))
+
+    def each(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch["id"].to_pylist():
+                yield make(names[number])
+
+    return spark.range(0, len(names), 1, len(names)).mapInArrow(each, schema)
 
 
 def array_of(lists: pa.Array | pa.ChunkedArray) -> NDArray[Any]:

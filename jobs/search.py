@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,23 +53,16 @@ class Search:
         # Thousands of queries are megabytes: sent to each machine once, not with each task.
         question = spark.sparkContext.broadcast((self, queries, _encoded(own)))
 
-        def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        def find(name: str) -> pa.RecordBatch:
             search, queries, excluded = question.value
-            for batch in batches:
-                for name in batch["name"].to_pylist():
-                    ids, distances = search._in_part(name, queries, excluded, k)
-                    numbers = np.broadcast_to(np.arange(len(queries))[:, None], ids.shape)
-                    yield pa.record_batch(
-                        {
-                            "query": numbers.ravel(),
-                            "distance": distances.ravel(),
-                            "id": pa.array(ids.ravel().tolist(), pa.binary()),
-                        }
-                    )
+            ids, distances = search._in_part(name, queries, excluded, k)
+            numbers = np.broadcast_to(np.arange(len(queries))[:, None], ids.shape)
+            found = pa.array(ids.ravel().tolist(), pa.binary())
+            return pa.record_batch({"query": numbers.ravel(), "distance": distances.ravel(), "id": found})
 
         nearest = F.slice(F.sort_array(F.collect_list(F.struct("distance", "id"))), 1, k)
-        found = over_parts(spark, self.folder).mapInArrow(find, FOUND)
-        rows = found.groupBy("query").agg(nearest.alias("nearest")).orderBy("query").collect()
+        found = over_parts(spark, self.folder, find, FOUND).groupBy("query").agg(nearest.alias("nearest"))
+        rows = sorted(found.collect(), key=lambda row: row["query"])
         return (
             np.array([[one["id"] for one in row["nearest"]] for row in rows], "S32"),
             np.array([[one["distance"] for one in row["nearest"]] for row in rows], np.float32),

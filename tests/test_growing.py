@@ -109,6 +109,19 @@ def test_a_new_label_hashes_nothing_and_is_told(root: DataRoot) -> None:
     assert {neighbour["class_name"] for neighbour in told["neighbours"]} == {"Renamed 7"}
 
 
+def test_what_is_spoilt_is_not_passed_on(root: DataRoot) -> None:
+    before = make_index(root)
+    sound = rows_of(before)
+    file = before.packed / "part-00000.vectors.npy"
+    content = bytearray(file.read_bytes())
+    content[5000] ^= 1
+    file.write_bytes(content)
+    keep(root, 499)
+    after = make_index(root)
+    assert after.manifest()["hashes_kept_of"] is None
+    assert rows_of(after) == {id_: row for id_, row in sound.items() if int(id_, 16) < 499}
+
+
 def test_a_calibration_is_kept_until_pictures_have_doubled(root: DataRoot, tmp_path: Path) -> None:
     keep(root, 280)
     assemble_vectors(root, FINGERPRINT)
