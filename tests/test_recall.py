@@ -172,6 +172,19 @@ def test_the_crossover_was_measured(index: Index) -> None:
     assert crossover is None or crossover >= 0
 
 
+def test_explicit_params_overrule_the_calibration(root: DataRoot, tmp_path: Path) -> None:
+    copy = DataRoot(Path(shutil.copytree(root.root, tmp_path / "copy")))
+    manifest = build_index(copy, LshParams(bucket_length=0.06, num_hash_tables=70)).manifest()
+    assert (manifest["lsh"]["bucket_length"], manifest["lsh"]["num_hash_tables"]) == (0.06, 70)
+    assert manifest["hashes_kept_of"] is None
+    # More candidates make up for coarser hashes; nothing was predicted for these.
+    assert manifest["recall"]["lower_bound"] >= 0.95
+    assert manifest["recall"]["predicted"] is None
+    chosen = open_index(copy).manifest()
+    assert manifest["refined"] > chosen["refined"]
+    assert manifest["lsh"]["reduced_dimension"] == chosen["lsh"]["reduced_dimension"]
+
+
 def test_two_of_the_same_vector_are_found_in_the_order_of_their_ids(tmp_path: Path) -> None:
     copy, vectors = make_root(tmp_path, 240)
     store = EmbeddingStore(copy.embeddings / FINGERPRINT)
