@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -69,7 +70,19 @@ def _stop(airflow: subprocess.Popen[bytes]) -> None:
         airflow.wait(20)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(airflow.pid, signal.SIGTERM)
+    # The server may outlive standalone by seconds, and would be in the way of the next one.
+    until = time.monotonic() + 20
+    while _is_taken() and time.monotonic() < until:
+        time.sleep(0.1)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(airflow.pid, signal.SIGKILL)
     airflow.wait()
+
+
+def _is_taken() -> bool:
+    """Whether something listens on the address, be it able to answer or not."""
+    with socket.socket() as port:
+        return port.connect_ex((HOST, int(PORT))) == 0
 
 
 def _wait(airflow: subprocess.Popen[bytes]) -> bool:
