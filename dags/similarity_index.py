@@ -261,7 +261,7 @@ def similarity_index() -> None:
         spark_step("neighbours"),
         report(),
         publish(),
-        query_and_montage()[0],
+        query_and_montage(),
     )
 
 

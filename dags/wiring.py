@@ -14,7 +14,6 @@ from airflow.sdk import (
     Param,
     RetryAction,
     RetryRule,
-    XComArg,
     get_current_context,
     task,
 )
@@ -95,8 +94,8 @@ def spark_step(step: str, *arguments: str, retries: int = 1) -> SparkSubmitOpera
     )
 
 
-def query_and_montage() -> tuple[SparkSubmitOperator, XComArg]:
-    """The tasks ``query`` and ``montage``: answer the form's question into ``queries/<run>`` and draw it."""
+def query_and_montage() -> SparkSubmitOperator:
+    """The tasks ``query``, returned, and ``montage`` after it: answer into ``queries/<run>`` and draw it."""
     arguments = [f"--{name}={{{{ params.{name} }}}}" for name in QUERY_PARAMS]
 
     @task(task_id="montage", execution_timeout=timedelta(minutes=10))
@@ -111,6 +110,5 @@ def query_and_montage() -> tuple[SparkSubmitOperator, XComArg]:
 
     # No retry: what fails here is the question, and it would fail again.
     query = spark_step("query", "--run={{ run_id }}", *arguments, retries=0)
-    drawn = montage()
-    query >> drawn
-    return query, drawn
+    query >> montage()
+    return query

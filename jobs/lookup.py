@@ -47,8 +47,10 @@ def look_up(index: Index, query: str, seed: int, folder: Path) -> Asked:
             return _of_index(index, known[0])
         raise LookalikeError(f"the index holds no picture with id {query}: choose another.")
     file = Path(query).expanduser()
-    by_name = [row for row in index.captions() if row["path"].rpartition("/")[2] == query]
-    for named in (index.captions(path=[str(file.absolute())]), by_name):
+    rows, path = index.captions(), str(file.absolute())
+    by_path = [row for row in rows if row["path"] == path]
+    by_name = [row for row in rows if row["path"].rpartition("/")[2] == query]
+    for named in (by_path, by_name):
         if len(named) > 1:
             raise LookalikeError(f"{query!r} names several pictures of the index: give a path or an id.")
         if named:
