@@ -25,7 +25,7 @@ def spark_session(step: str) -> Iterator[SparkSession]:
     # Spark's 200 shuffle partitions suit terabytes; two a core keep all cores busy at any size here.
     spark.conf.set("spark.sql.shuffle.partitions", 2 * spark.sparkContext.defaultParallelism)
     done = Event()
-    teller = Thread(target=_tell_progress, args=(spark, done), daemon=True)
+    teller = Thread(target=_tell_progress, args=(spark, done), name=f"progress of {step}", daemon=True)
     teller.start()
     try:
         yield spark

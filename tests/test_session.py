@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 
@@ -24,12 +25,11 @@ def test_long_work_tells_its_progress_and_ends_telling(
 
     monkeypatch.setattr(jobs.session, "PROGRESS_EVERY_S", 0.1)
     with caplog.at_level(logging.INFO, logger="jobs.session"), spark_session("slow") as session:
+        assert "progress of slow" in [thread.name for thread in threading.enumerate()]
         assert session.range(0, 8, 1, 8).mapInArrow(slowly, "id long").count() == 8
     told = [record.message for record in caplog.records]
     assert any(line.startswith("Spark stage") and line.endswith("of 8 tasks") for line in told)
-    before = len(caplog.records)
-    spark.range(0, 2, 1, 2).mapInArrow(slowly, "id long").count()
-    assert len(caplog.records) == before
+    assert "progress of slow" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_session_that_runs_already_is_used_and_left_running(spark: SparkSession) -> None:
