@@ -43,6 +43,9 @@ bench-geometry: $(VENV)/.run ## which way to 224 x 224 serves Stanford Cars best
 bench-search: $(VENV)/.bench ## what a search costs: beside Spark's own, among a million, beside other libraries
 	@$(BIN)/python -m benchmarks.search $(BENCH)
 
+bench-embed: $(VENV)/.bench ## what embedding costs: beside what the cores allow, beside the usual ways, by Spark
+	@$(BIN)/python -m benchmarks.embed $(BENCH)
+
 lock: $(VENV)/.dev ## resolve requirements*.txt anew into their locks
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" requirements.txt -o requirements.lock
@@ -73,4 +76,4 @@ $(VENV)/.bench: requirements-bench.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
-.PHONY: help demo airflow test lint bench-cars bench-geometry bench-search lock clean preflight
+.PHONY: help demo airflow test lint bench-cars bench-geometry bench-search bench-embed lock clean preflight

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from jobs.catalog import read_counts
+from jobs.catalog_rows import read_counts
 from jobs.manifest import open_index
 from jobs.montage import CARD
 from jobs.paths import PROJECT, DataRoot

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.real import catalog_cars, embed_cars
-from jobs.catalog import read_catalog
-from jobs.embedder import GEOMETRIES
+from jobs.catalog_rows import read_catalog
 from jobs.embeddings import EmbeddingStore
+from jobs.model import GEOMETRIES
 from jobs.nearest import nearest_others
 from jobs.paths import DataRoot
 from jobs.quality import ClassMeasures, class_measures

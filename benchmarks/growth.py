@@ -18,7 +18,7 @@ from benchmarks.shown import number, say, table
 from benchmarks.taken import PeakMemory, median_seconds, seconds
 from jobs.atomic import write_json
 from jobs.calibrate import calibrate_vectors
-from jobs.catalog import read_catalog, write_catalog
+from jobs.catalog_rows import read_catalog, write_catalog
 from jobs.embeddings import EmbeddingStore
 from jobs.index import LshParams, build_index
 from jobs.manifest import BUILT, Index, open_index

@@ -7,13 +7,15 @@ import os
 import numpy as np
 
 from jobs.catalog import build_catalog
+from jobs.catalog_rows import read_catalog
 from jobs.embed import embed_catalog
-from jobs.embedder import DEFAULT_GEOMETRY, ImageEmbedder
 from jobs.embeddings import EmbeddingStore
+from jobs.model import GEOMETRIES, Model
 from jobs.paths import DataRoot
+from jobs.shards import Picture
 from jobs.sketch import Floats
 from jobs.sources.stanford_cars import stanford_cars
-from jobs.weights import load_weights
+from jobs.weights import Weights, find_weights
 
 
 def catalog_cars(root: DataRoot) -> None:
@@ -24,10 +26,23 @@ def catalog_cars(root: DataRoot) -> None:
     build_catalog(stanford_cars(DataRoot.from_env(), with_test=False), root)
 
 
-def embed_cars(root: DataRoot, geometry: str = DEFAULT_GEOMETRY) -> str:
-    """Embed the catalog of ``root`` with the weights of LOOKALIKE_WEIGHTS -> the fingerprint."""
-    weights = load_weights(os.environ.get("LOOKALIKE_WEIGHTS", "imagenet"))
-    fingerprint: str = embed_catalog(root, ImageEmbedder(weights, geometry=geometry))["fingerprint"]
+def usable_pictures(root: DataRoot) -> list[Picture]:
+    """The catalog's usable pictures, each once, sorted by content hash: any first few are a random sample."""
+    paths: dict[str, tuple[str, ...]] = {}
+    for row in read_catalog(root):
+        if row["status"] == "ok":
+            paths[row["id"]] = (*paths.get(row["id"], ()), row["path"])
+    return [Picture(id_, paths[id_]) for id_ in sorted(paths)]
+
+
+def chosen_weights() -> Weights:
+    """Those that LOOKALIKE_WEIGHTS names."""
+    return find_weights(os.environ.get("LOOKALIKE_WEIGHTS", "imagenet"))
+
+
+def embed_cars(root: DataRoot, geometry: str = GEOMETRIES[0]) -> str:
+    """Embed the catalog of ``root`` with the chosen weights -> the fingerprint."""
+    fingerprint: str = embed_catalog(root, Model(chosen_weights(), geometry))["fingerprint"]
     return fingerprint
 
 

@@ -9,6 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
+Values = Sequence[float] | NDArray[np.float64]
+
+NO_BAR = "-"
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,12 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Non
         print(f"| {' | '.join(row)} |", flush=True)
 
 
-def spread(values: Sequence[float], form: Callable[[float], str]) -> list[str]:
-    """Median, least and most of one value a seed."""
+def spread(values: Values, form: Callable[[float], str]) -> list[str]:
+    """Median, least and most of one value a seed or turn."""
     return [form(float(value)) for value in (np.median(values), min(values), max(values))]
 
 
-def in_one(values: Sequence[float], form: Callable[[float], str]) -> str:
+def in_one(values: Values, form: Callable[[float], str]) -> str:
     """The same in one cell."""
     median, least, most = spread(values, form)
     return f"{median} ({least} to {most})"
@@ -56,6 +61,11 @@ def percent(share: float) -> str:
 def part(ratio: float) -> str:
     """``0.0066`` -> ``1/152``."""
     return f"1/{1 / ratio:,.0f}" if ratio < 0.1 else f"1/{1 / ratio:.1f}"
+
+
+def factor(ratio: float) -> str:
+    """``3.14159`` -> ``3.1 x``."""
+    return f"{ratio:.1f} x"
 
 
 def number(value: float) -> str:

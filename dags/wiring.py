@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import (
     ExceptionRetryPolicy,
@@ -18,17 +20,18 @@ from airflow.sdk import (
     task,
 )
 
-from jobs.errors import UnreachableError
+from jobs.errors import KilledError, UnreachableError
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
 
 ONLY_WHERE_IT_HELPS = ExceptionRetryPolicy(
     rules=[
         RetryRule(UnreachableError, RetryAction.RETRY, timedelta(minutes=5)),
+        RetryRule(KilledError, RetryAction.RETRY, timedelta(minutes=1)),
         RetryRule(Exception, RetryAction.FAIL, reason="the same input would fail again"),
     ]
 )
-"""A network may come back, and a killed process raises nothing and is tried again; the rest is not."""
+"""A network or memory may come back, and a killed task raises nothing and is tried again; the rest is not."""
 
 QUERY_PARAMS = {
     "query": Param(
@@ -73,20 +76,37 @@ QUERY_PARAMS = {
 }
 
 
-def spark_step(step: str, *arguments: str, retries: int = 1) -> SparkSubmitOperator:
-    """Run ``jobs/<step>.py`` by spark-submit on the connection ``spark_default``."""
-    return SparkSubmitOperator(
-        task_id=step,
-        application=str(JOBS / f"{step}.py"),
-        application_args=list(arguments),
-        name=f"lookalike-{step}",
-        spark_binary=str(Path(sys.executable).with_name("spark-submit")),
-        env_vars={
+def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """How spark-submit runs ``jobs/<step>.py`` with the Python and the code that run this."""
+    return {
+        "application_args": list(arguments),
+        "name": f"lookalike-{step}",
+        "conf": {"spark.executorEnv.PYTHONPATH": str(JOBS.parent)},
+        "spark_binary": str(Path(sys.executable).with_name("spark-submit")),
+        "env_vars": {
             "PYSPARK_PYTHON": sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,
             "PYTHONPATH": str(JOBS.parent),
             "SPARK_CONF_DIR": os.environ.get("SPARK_CONF_DIR", str(JOBS / "spark-conf")),
         },
+    }
+
+
+def spark_submit(step: str, *arguments: str) -> None:
+    """Run ``jobs/<step>.py`` by spark-submit from within a task; its log becomes the task's."""
+    hook = SparkSubmitHook(conn_id="spark_default", **_submission(step, arguments))
+    try:
+        hook.submit(str(JOBS / f"{step}.py"))
+    finally:
+        hook.on_kill()  # where the task is ended before its job
+
+
+def spark_step(step: str, *arguments: str, retries: int = 1) -> SparkSubmitOperator:
+    """The task that runs ``jobs/<step>.py`` by spark-submit on the connection ``spark_default``."""
+    return SparkSubmitOperator(
+        task_id=step,
+        application=str(JOBS / f"{step}.py"),
+        **_submission(step, arguments),
         # A lost executor or a full machine may be better in a minute.
         retries=retries,
         retry_delay=timedelta(minutes=1),

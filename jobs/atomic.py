@@ -6,6 +6,7 @@ writer of the same target removes it, or ``sweep``.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from jobs.errors import LookalikeError
 
 
 def sweep(folder: Path) -> None:
@@ -27,9 +30,11 @@ def _clean(target: Path) -> None:
         _remove(leftover)
 
 
-def _staging(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target.with_name(f".tmp-{target.name}-{uuid.uuid4().hex[:8]}")
+def _staging(target: Path, folder: Path | None = None) -> Path:
+    folder = folder or target.parent
+    for needed in (target.parent, folder):
+        needed.mkdir(parents=True, exist_ok=True)
+    return folder / f".tmp-{target.name}-{uuid.uuid4().hex[:8]}"
 
 
 def _remove(path: Path) -> None:
@@ -48,43 +53,64 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def staged_file(target: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Yield a path to write to; it replaces ``target`` in one step when the block ends well.
-
-    ``sync`` waits until the disk has it and removes what a killed writer left of it; thousands
-    of small files that can be made again do without.
-    """
-    staging = _staging(target)
-    if sync:
-        _clean(target)
+def _refusals_told(target: Path) -> Iterator[None]:
     try:
-        yield staging
-        if sync:
-            _sync(staging)
-        os.replace(staging, target)
-    finally:
-        _remove(staging)
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        raise LookalikeError(
+            f"{target} can't be written ({os.strerror(error.errno)}): "
+            "make room or give leave to write, and run again; what is done so far is kept."
+        ) from error
 
 
 @contextmanager
-def staged_directory(target: Path) -> Iterator[Path]:
+def staged_file(target: Path, *, scratch: Path | None = None, shared: bool = False) -> Iterator[Path]:
+    """Yield a path to write to; it replaces ``target`` in one step when the block ends well.
+
+    The disk has it then, and what a killed writer left of it is gone. Thousands of small files that
+    can be made again do without: they are written in the folder ``scratch`` of the same file system,
+    which is there to be swept as a whole. ``shared``: several may write the same content at once, so
+    what is left half-written waits for ``sweep``.
+    """
+    with _refusals_told(target):
+        staging = _staging(target, scratch)
+        if not (scratch or shared):
+            _clean(target)
+        try:
+            yield staging
+            if not scratch:
+                _sync(staging)
+            os.replace(staging, target)
+        finally:
+            _remove(staging)
+
+
+@contextmanager
+def staged_directory(target: Path, *, shared: bool = False) -> Iterator[Path]:
     """Yield an empty folder to fill; it becomes ``target`` in one step when the block ends well.
 
     ``target`` is complete or absent, so one that is there already stays and the
-    new folder is dropped: name targets by their content.
+    new folder is dropped: name targets by their content. ``shared`` is as for ``staged_file``.
     """
-    staging = _staging(target)
-    _clean(target)
-    staging.mkdir()
-    try:
-        yield staging
-        for file in staging.rglob("*"):
-            _sync(file)
-        if not target.exists():
-            os.replace(staging, target)
+    with _refusals_told(target):
+        staging = _staging(target)
+        if not shared:
+            _clean(target)
+        staging.mkdir()
+        try:
+            yield staging
+            for file in staging.rglob("*"):
+                _sync(file)
+            try:
+                os.replace(staging, target)
+            except OSError:
+                if not target.is_dir():  # nobody else was first
+                    raise
             _sync(target.parent)
-    finally:
-        _remove(staging)
+        finally:
+            _remove(staging)
 
 
 def write_text(target: Path, text: str) -> None:

@@ -7,53 +7,29 @@ import csv
 import hashlib
 import json
 import logging
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs.atomic import staged_file, write_json
+from jobs.catalog_rows import (
+    DEFAULT_MAX_QUARANTINED,
+    Row,
+    catalog_file,
+    check_quarantine,
+    read_catalog,
+    write_catalog,
+)
 from jobs.errors import LookalikeError
 from jobs.labels import Join, LabelRow, join_labels, read_class_names, read_labels
 from jobs.logs import Progress, run_step, section
+from jobs.machine import cores
 from jobs.paths import DataRoot
 from jobs.scan import Found, Look, look, scan
 from jobs.sources import Source, Split
 
 log = logging.getLogger(__name__)
-
-SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string()),
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("label", pa.string()),
-        pa.field("class_name", pa.string()),
-        pa.field("width", pa.int32()),
-        pa.field("height", pa.int32()),
-        pa.field("mode", pa.string()),
-        pa.field("size_bytes", pa.int64(), nullable=False),
-        pa.field("mtime_ns", pa.int64(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("reason", pa.string()),
-    ]
-)
-"""``status`` is ``ok`` or ``quarantined``; ``reason`` says why the latter. ``id`` is the
-content hash, null where a file could not be read."""
-
-DEFAULT_MAX_QUARANTINED = 0.2
-"""Share of quarantined files above which a run fails."""
-
-Row = dict[str, Any]
-
-
-def catalog_file(root: DataRoot) -> Path:
-    return root.catalog / "catalog.parquet"
 
 
 def build_catalog(
@@ -103,41 +79,6 @@ def build_catalog(
     return counts
 
 
-def check_quarantine(rows: Sequence[Row], root: DataRoot, max_quarantined: float) -> None:
-    """Raise LookalikeError where more than ``max_quarantined`` (0 to 1) of ``rows`` are quarantined."""
-    bad = sum(row["status"] == "quarantined" for row in rows)
-    if bad == len(rows) or bad > max_quarantined * len(rows):
-        raise LookalikeError(
-            f"{bad:,} of {len(rows):,} pictures are quarantined, more than the {max_quarantined:.0%} "
-            f"allowed: see their reasons in {catalog_file(root)}, mend the files or raise the share."
-        )
-
-
-def read_catalog(root: DataRoot) -> list[Row]:
-    """Read the catalog's rows, sorted by split and path.
-
-    Raises LookalikeError where there is none.
-    """
-    file = catalog_file(root)
-    if not file.is_file():
-        raise LookalikeError(f"{file} is missing: run the step catalog first.")
-    rows: list[Row] = pq.read_table(file, schema=SCHEMA).to_pylist()
-    return rows
-
-
-def read_counts(root: DataRoot) -> dict[str, Any]:
-    """The source's name and the counts of the last catalog."""
-    counts: dict[str, Any] = json.loads((root.catalog / "counts.json").read_text(encoding="utf-8"))
-    return counts
-
-
-def write_catalog(rows: Iterable[Row], root: DataRoot) -> None:
-    """Replace the catalog in one step."""
-    ordered = sorted(rows, key=lambda row: (row["split"], row["path"]))
-    with staged_file(catalog_file(root)) as staging:
-        pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMA), staging)
-
-
 def _join(split: Split, files: list[Found]) -> Join:
     relative = [file.relative for file in files]
     if split.label_rule == "csv" and split.labels:
@@ -180,7 +121,7 @@ def _look_at(files: list[Found], known: dict[tuple[str, int, int], Look]) -> lis
         return known.get((file.path, file.size_bytes, file.mtime_ns)) or look(file.path)
 
     looks = []
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(cores()) as threads:
         for seen in threads.map(one, files):
             looks.append(seen)
             progress.advance()

@@ -3,62 +3,46 @@
 from __future__ import annotations
 
 import argparse
-import io
 import logging
-import os
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from jobs.atomic import staged_file, sweep
-from jobs.catalog import (
-    DEFAULT_MAX_QUARANTINED,
-    Row,
-    check_quarantine,
-    read_catalog,
-    write_catalog,
-)
-from jobs.embedder import DEFAULT_GEOMETRY, GEOMETRIES, ImageEmbedder
-from jobs.embeddings import DIMENSION, EmbeddingStore
+from jobs.atomic import sweep
+from jobs.catalog_rows import DEFAULT_MAX_QUARANTINED, Row, check_quarantine, read_catalog, write_catalog
+from jobs.embeddings import EmbeddingStore
+from jobs.engines import ENGINES, Engine, engine_of
 from jobs.logs import Progress, run_step
-from jobs.paths import DataRoot, resized_file
-from jobs.pictures import BadPictureError, load_rgb
-from jobs.scan import content_id
-from jobs.weights import load_weights
+from jobs.model import GEOMETRIES, PRECISIONS, RUNTIMES, Model
+from jobs.paths import DataRoot
+from jobs.shards import Picture
+from jobs.weights import find_weights
 
 log = logging.getLogger(__name__)
-
-SHARD = 512
-"""Pictures a shard: what a killed run loses at most."""
-BATCH = 32
-RESIZED_QUALITY = 90
 
 
 def embed_catalog(
     root: DataRoot,
-    embedder: ImageEmbedder,
+    model: Model,
+    engine: Engine | None = None,
     *,
     max_quarantined: float = DEFAULT_MAX_QUARANTINED,
 ) -> dict[str, Any]:
     """Embed what the catalog holds and the store does not; return fingerprint and counts.
 
-    A picture that turns out broken is quarantined in the catalog with its reason.
-    Shards hold the same pictures in the same batches whether or not a run was killed in
-    between, so the embeddings are the same to the bit.
+    ``engine`` is this machine unless another is given. A picture that turns out broken is
+    quarantined in the catalog with its reason. An embedding is the same to the bit whatever
+    pictures are embedded beside it, so a run that was killed and one that was not end in the same.
 
-    Raises LookalikeError where more than ``max_quarantined`` of the files are quarantined.
+    Raises LookalikeError where more than ``max_quarantined`` of the files are quarantined, and
+    what ``EmbeddingProcess.embed`` raises.
     """
     rows = read_catalog(root)
-    store = EmbeddingStore(root.embeddings / embedder.fingerprint)
+    store = EmbeddingStore(root.embeddings / model.fingerprint)
     sweep(store.folder)
-    sweep(root.resized / embedder.geometry)
-    store.describe(embedder.description)
+    shutil.rmtree(root.resized_scratch, ignore_errors=True)
+    store.describe(model.description)
     copies: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row["status"] == "ok":
@@ -67,16 +51,24 @@ def embed_catalog(
     broken = store.broken()
     pending = sorted(copies.keys() - done - broken.keys())
     log.info(
-        f"{len(copies):,} pictures, {len(pending):,} to embed on {embedder.device.type} "
-        f"with {embedder.weights.name} weights, {embedder.geometry} to 224 x 224"
+        f"{len(copies):,} pictures, {len(pending):,} to embed with {model.weights.name} weights, "
+        f"{model.geometry} to 224 x 224, {model.precision}: embeddings {model.fingerprint}"
     )
-    progress = Progress(len(pending), "pictures", log)
     embedded = 0
-    for start in range(0, len(pending), SHARD):
-        shard = {id_: copies[id_] for id_ in pending[start : start + SHARD]}
-        embedded += _embed_shard(shard, root, embedder, store, progress)
-    progress.finish()
-    broken = store.broken()
+    if pending:
+        engine = engine or engine_of("local")
+        progress = Progress(len(pending), "pictures", log)
+        pictures = [Picture(id_, tuple(row["path"] for row in copies[id_])) for id_ in pending]
+        by_path = {row["path"]: row for id_ in pending for row in copies[id_]}
+        for outcome in engine(pictures, root, model, progress):
+            embedded += outcome.embedded
+            broken |= outcome.broken
+            for path, reason in outcome.lost.items():
+                _quarantine(by_path[path], reason)
+                # Without an id the next catalog looks at the file again.
+                by_path[path]["id"] = None
+        progress.finish()
+        shutil.rmtree(root.resized_scratch, ignore_errors=True)
     for id_ in broken.keys() & copies.keys():
         for row in copies[id_]:
             _quarantine(row, broken[id_])
@@ -91,74 +83,7 @@ def embed_catalog(
         "quarantined": sum(row["status"] == "quarantined" for row in rows),
     }
     log.info(f"{store.folder}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
-    return {"fingerprint": embedder.fingerprint, "weights": embedder.weights.name, **counts}
-
-
-def _embed_shard(
-    shard: Mapping[str, Sequence[Row]],
-    root: DataRoot,
-    embedder: ImageEmbedder,
-    store: EmbeddingStore,
-    progress: Progress,
-) -> int:
-    """Embed and store the pictures of ``shard`` (id -> the rows of its files); return how many."""
-    ids: list[str] = []
-    vectors = [np.empty((0, DIMENSION), np.float32)]
-    broken: dict[str, str] = {}
-    resized = _resized(shard, root, embedder, broken, progress)
-    while batch := list(islice(resized, BATCH)):
-        ids += [id_ for id_, _ in batch]
-        vectors.append(embedder.embed_resized([image for _, image in batch]))
-    if ids or broken:
-        store.write(ids, np.concatenate(vectors), broken)
-    return len(ids)
-
-
-def _resized(
-    shard: Mapping[str, Sequence[Row]],
-    root: DataRoot,
-    embedder: ImageEmbedder,
-    broken: dict[str, str],
-    progress: Progress,
-) -> Iterator[tuple[str, Image.Image]]:
-    """Yield id and 224 x 224 picture of each readable one, in order; decode ahead of the reader."""
-
-    def resize(id_: str) -> Image.Image | None:
-        content = _read(id_, shard[id_])
-        if content is None:
-            return None
-        try:
-            image = embedder.resize(load_rgb(io.BytesIO(content)))
-        except BadPictureError as error:
-            broken[id_] = str(error)
-            return None
-        target = resized_file(root, embedder.geometry, id_)
-        with staged_file(target, sync=False) as staging:
-            image.save(staging, "JPEG", quality=RESIZED_QUALITY)
-        return image
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for id_, image in zip(shard, threads.map(resize, shard), strict=True):
-            progress.advance()
-            if image is not None:
-                yield id_, image
-
-
-def _read(id_: str, copies: Sequence[Row]) -> bytes | None:
-    """The bytes of the first copy that still is what the catalog says; those before it are set aside."""
-    for row in copies:
-        try:
-            content = Path(row["path"]).read_bytes()
-        except OSError as error:
-            reason = f"cannot be read: {error.strerror}"
-        else:
-            if content_id(content) == id_:
-                return content
-            reason = "changed while it was taken in: run again"
-        _quarantine(row, reason)
-        # Without an id the next catalog looks at the file again.
-        row["id"] = None
-    return None
+    return {"fingerprint": model.fingerprint, "weights": model.weights.name, **counts}
 
 
 def _quarantine(row: Row, reason: str) -> None:
@@ -169,12 +94,17 @@ def _quarantine(row: Row, reason: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.embed", description=__doc__)
     parser.add_argument("--weights", default="imagenet", help="imagenet, random or the path of a state dict")
-    parser.add_argument("--geometry", choices=sorted(GEOMETRIES), default=DEFAULT_GEOMETRY)
+    parser.add_argument("--geometry", choices=GEOMETRIES, default=GEOMETRIES[0])
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
+    parser.add_argument("--runtime", choices=RUNTIMES, default=RUNTIMES[0])
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
+    parser.add_argument("--threads", type=int, help="cores that the engine local uses; all if left out")
     parser.add_argument("--max-quarantined", type=float, default=DEFAULT_MAX_QUARANTINED)
 
     def step(options: argparse.Namespace) -> None:
-        embedder = ImageEmbedder(load_weights(options.weights), geometry=options.geometry)
-        embed_catalog(DataRoot.from_env(), embedder, max_quarantined=options.max_quarantined)
+        model = Model(find_weights(options.weights), options.geometry, options.precision)
+        engine = engine_of(options.engine, options.runtime, options.threads)
+        embed_catalog(DataRoot.from_env(), model, engine, max_quarantined=options.max_quarantined)
 
     return run_step(parser, step, argv)
 

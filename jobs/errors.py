@@ -11,3 +11,7 @@ class LookalikeError(Exception):
 
 class UnreachableError(LookalikeError):
     """Something on the network could not be had: trying again later may help."""
+
+
+class KilledError(LookalikeError):
+    """A process was killed from outside: trying again later may help."""

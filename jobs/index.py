@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from jobs.atomic import staged_directory, write_json, write_text
 from jobs.calibrate import Calibration, open_calibration
-from jobs.catalog import read_counts
+from jobs.catalog_rows import read_counts
 from jobs.crossover import measure_crossover
 from jobs.embeddings import EmbeddingStore
 from jobs.errors import LookalikeError

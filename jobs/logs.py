@@ -42,10 +42,8 @@ class Progress:
         if now - self.said >= PROGRESS_EVERY_S:
             self.said = now
             rate = self.done / (now - self.started)
-            left = (self.total - self.done) / max(rate, 1e-9)
-            self.log.info(
-                f"{self.done:,}/{self.total:,} {self.noun}, {rate:,.1f} {self.noun}/s, {clock(left)} left"
-            )
+            left = f"{clock((self.total - self.done) / rate)} left" if rate else "starting"
+            self.log.info(f"{self.done:,}/{self.total:,} {self.noun}, {rate:,.1f} {self.noun}/s, {left}")
 
     def finish(self) -> None:
         seconds = max(time.monotonic() - self.started, 1e-9)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import random
 import re
 from bisect import bisect_left
@@ -11,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from jobs.atomic import staged_file
+from jobs.embeddings import EmbeddingStore
 from jobs.errors import LookalikeError
 from jobs.manifest import Index
+from jobs.model import Model
 from jobs.packed import Part, parts
-from jobs.paths import QUERY_PICTURE
+from jobs.paths import QUERY_PICTURE, DataRoot
+from jobs.pictures import BadPictureError
 from jobs.scan import content_id
 from jobs.sketch import Floats
+from jobs.weights import find_weights
 
 RANDOM = "random"
 
@@ -32,7 +36,7 @@ class Asked:
     vector: Floats
 
 
-def look_up(index: Index, query: str, seed: int, folder: Path) -> Asked:
+def look_up(root: DataRoot, index: Index, query: str, seed: int, folder: Path) -> Asked:
     """Find the picture that ``query`` names.
 
     It is ``random`` (drawn by ``seed``), an id, a path or a file name in the index, or the path of
@@ -55,7 +59,7 @@ def look_up(index: Index, query: str, seed: int, folder: Path) -> Asked:
             raise LookalikeError(f"{query!r} names several pictures of the index: give a path or an id.")
         if named:
             return _of_index(index, named[0])
-    return _from_file(index, file, folder)
+    return _from_file(root, index, file, folder)
 
 
 def _of_index(index: Index, told: dict[str, Any]) -> Asked:
@@ -68,40 +72,39 @@ def _of_index(index: Index, told: dict[str, Any]) -> Asked:
     raise LookalikeError(f"{index.packed} holds no vector of {wanted.decode()}: build the index again.")
 
 
-def _from_file(index: Index, file: Path, folder: Path) -> Asked:
+def _from_file(root: DataRoot, index: Index, file: Path, folder: Path) -> Asked:
     """Look a file up by its bytes, else embed it by the model that made the index."""
     # Only such a query needs PyTorch, which takes seconds to import.
     from jobs.embedder import ImageEmbedder
-    from jobs.pictures import BadPictureError, load_rgb
-    from jobs.weights import load_weights
 
-    model = index.manifest()["model"]
+    told = index.manifest()["model"]
     try:
         content = file.read_bytes()
         if known := index.captions(id=[content_id(content)]):
             return _of_index(index, known[0])
-        picture = load_rgb(io.BytesIO(content))
     except OSError as error:
         raise LookalikeError(
             f"{str(file)!r} is neither in the index nor a file that can be read ({error.strerror}): "
             "give an id, a path or random."
         ) from error
+    model = Model(find_weights(told["weights"]), told["geometry"], told["precision"])
+    if model.fingerprint != told["fingerprint"]:
+        raise LookalikeError(
+            f"weights {told['weights']} are not those that made index {index.version} "
+            f"(fingerprint {model.fingerprint}, not {told['fingerprint']}): build the index anew."
+        )
+    embedder = ImageEmbedder(model, kept=EmbeddingStore(root.embeddings / model.fingerprint).openvino)
+    try:
+        pixels = embedder.pixels(content)
     except BadPictureError as error:
         raise LookalikeError(f"{str(file)!r} can't be used as a query: {error}.") from error
-    embedder = ImageEmbedder(load_weights(model["weights"]), geometry=model["geometry"])
-    if embedder.fingerprint != model["fingerprint"]:
-        raise LookalikeError(
-            f"weights {model['weights']} are not those that made index {index.version} "
-            f"(fingerprint {embedder.fingerprint}, not {model['fingerprint']}): build the index anew."
-        )
-    resized = embedder.resize(picture)
     with staged_file(folder / QUERY_PICTURE) as staging:
-        resized.save(staging, "JPEG", quality=90)
-    embedding = embedder.embed_resized([resized])
+        Image.fromarray(pixels).save(staging, "JPEG", quality=90)
+    embedding = embedder.forward(pixels[None])
     length = float(np.linalg.norm(embedding))
     if not 0 < length < np.inf:
         raise LookalikeError(
             f"{str(file)!r} has an embedding of length {length}, which is like nothing: ask about another."
         )
-    told = {"id": None, "path": str(file.absolute()), "label": None, "class_name": None}
-    return Asked(told, embedding / np.float32(length))
+    asked = {"id": None, "path": str(file.absolute()), "label": None, "class_name": None}
+    return Asked(asked, embedding / np.float32(length))

@@ -45,6 +45,11 @@ class DataRoot:
         return self.root / "resized"
 
     @property
+    def resized_scratch(self) -> Path:
+        """Where 224 x 224 pictures are written before they are put in place."""
+        return self.resized / ".tmp"
+
+    @property
     def embeddings(self) -> Path:
         """One dataset a model fingerprint."""
         return self.root / "embeddings"

@@ -59,23 +59,16 @@ def read_header(file: BinaryIO) -> Header:
 
     Raises BadPictureError with the reason.
     """
-    with _open(file) as image:
+    with open_picture(file) as image:
         return Header(image.width, image.height, image.mode)
 
 
-def load_rgb(file: BinaryIO) -> Image.Image:
-    """Decode a picture to RGB, 8 bits a channel, upright, its first frame.
-
-    EXIF orientation is applied, transparency lies on white, 16-bit values are scaled.
-    Raises BadPictureError with the reason.
-    """
-    with _open(file) as image:
-        image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
-
-
 @contextmanager
-def _open(file: BinaryIO) -> Iterator[Image.Image]:
+def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
+    """Open a picture whose format is known and whose size is bearable; its pixels are not decoded yet.
+
+    What decoders raise inside the block becomes BadPictureError with the reason.
+    """
     try:
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -90,7 +83,14 @@ def _open(file: BinaryIO) -> Iterator[Image.Image]:
         raise BadPictureError(f"cannot be decoded: {text or type(error).__name__}") from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Decode an opened picture to RGB, 8 bits a channel, upright, its first frame.
+
+    EXIF orientation is applied, transparency lies on white, 16-bit values are scaled.
+    Raises BadPictureError where pixels have no stated range.
+    """
+    image.load()
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         # Pillow clips 16-bit and 32-bit grey to 255; scale by the 16 bits that files hold.
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")

@@ -63,7 +63,7 @@ def answer(
     index = open_index(root, version)
     manifest = index.manifest()
     folder = root.queries / safe_name(run)
-    asked = look_up(index, query, seed, folder)
+    asked = look_up(root, index, query, seed, folder)
     log.info(f"query {asked.told['id'] or '(not in the index)'}: {asked.told['path']!r}")
     with section("query"), spark_session("query") as spark:
         result = search(spark, index, manifest, asked, k, method)

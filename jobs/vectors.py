@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.atomic import staged_directory, write_text
-from jobs.catalog import catalog_file, read_catalog
+from jobs.catalog_rows import catalog_file, read_catalog
 from jobs.embeddings import CSV_COLUMNS, DIMENSION, EmbeddingStore
 from jobs.errors import LookalikeError
 from jobs.logs import run_step, section

@@ -11,7 +11,7 @@ from PIL import Image
 
 from jobs.atomic import write_json, write_text
 from jobs.calibrate import calibrate_vectors
-from jobs.catalog import read_catalog, write_catalog
+from jobs.catalog_rows import read_catalog, write_catalog
 from jobs.embeddings import EmbeddingStore
 from jobs.index import LshParams, build_index
 from jobs.manifest import CURRENT, Index

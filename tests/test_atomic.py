@@ -63,6 +63,21 @@ with {kind}(Path({str(target)!r})) as staging:
     assert os.listdir(tmp_path) == ["target"]
 
 
+def test_several_may_write_the_same_at_once_where_they_say_so(tmp_path: Path) -> None:
+    with (
+        staged_file(tmp_path / "file", shared=True) as one,
+        staged_file(tmp_path / "file", shared=True) as two,
+    ):
+        one.write_text("same")
+        two.write_text("same")
+    target = tmp_path / "folder"
+    with staged_directory(target, shared=True) as one, staged_directory(target, shared=True) as two:
+        (one / "x").write_text("same")
+        (two / "x").write_text("same")
+    assert (tmp_path / "file").read_text() == (target / "x").read_text() == "same"
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
 def test_json_keeps_letters_readable(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"name": "Škoda \N{AUTOMOBILE}"})
     assert "Škoda \N{AUTOMOBILE}" in (tmp_path / "x.json").read_text(encoding="utf-8")

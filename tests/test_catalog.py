@@ -14,7 +14,8 @@ from threading import Timer
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.catalog import Row, build_catalog, catalog_file, read_catalog, read_counts
+from jobs.catalog import build_catalog
+from jobs.catalog_rows import Row, catalog_file, read_catalog, read_counts
 from jobs.errors import LookalikeError
 from jobs.paths import DataRoot
 from jobs.sources.folder import folder

@@ -15,8 +15,9 @@ import pytest
 import scipy.io
 
 import jobs
-from jobs.catalog import build_catalog, read_catalog
+from jobs.catalog import build_catalog
 from jobs.catalog import main as catalog_main
+from jobs.catalog_rows import read_catalog
 from jobs.errors import LookalikeError
 from jobs.paths import DataRoot
 from jobs.sources import Source, Split

@@ -14,46 +14,39 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.catalog import build_catalog, catalog_file, read_catalog
+from jobs.catalog import build_catalog
+from jobs.catalog_rows import catalog_file, read_catalog
 from jobs.embed import embed_catalog
 from jobs.embedder import ImageEmbedder
 from jobs.embeddings import EmbeddingStore
 from jobs.errors import LookalikeError
-from jobs.paths import DataRoot, resized_file
-from jobs.pictures import load_rgb
+from jobs.model import Model
+from jobs.paths import resized_file
+from jobs.resize import resized
 from jobs.scan import content_id
 from jobs.sources.folder import folder
-from jobs.weights import load_weights
+from tests.converted import MODEL, root_with_converted_weights
 from tests.pictures import cut_jpeg, encoded, picture, write_picture, write_pictures
 
 COUNT = 40
 
 
-@pytest.fixture(scope="module")
-def embedder() -> ImageEmbedder:
-    return ImageEmbedder(load_weights("random"))
-
-
 class Place:
     """A folder of pictures and a data root: taken in, embedded, looked up."""
 
-    def __init__(self, directory: Path, embedder: ImageEmbedder) -> None:
-        self.pictures, self.root, self.embedder = (
-            directory / "pictures",
-            DataRoot(directory / "data"),
-            embedder,
-        )
+    def __init__(self, directory: Path) -> None:
+        self.pictures, self.root = directory / "pictures", root_with_converted_weights(directory / "data")
         self.pictures.mkdir(parents=True)
 
     @property
     def store(self) -> EmbeddingStore:
-        return EmbeddingStore(self.root.embeddings / self.embedder.fingerprint)
+        return EmbeddingStore(self.root.embeddings / MODEL.fingerprint)
 
     def take_in(self) -> None:
         build_catalog(folder(self.pictures), self.root, max_quarantined=0.9)
 
     def embed(self, max_quarantined: float = 0.9) -> dict[str, Any]:
-        return embed_catalog(self.root, self.embedder, max_quarantined=max_quarantined)
+        return embed_catalog(self.root, MODEL, max_quarantined=max_quarantined)
 
     def reasons(self) -> dict[str, str | None]:
         rows = read_catalog(self.root)
@@ -65,16 +58,14 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, embedder: ImageEmbedder) -> Place:
-    return Place(tmp_path, embedder)
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def embedded(
-    tmp_path_factory: pytest.TempPathFactory, embedder: ImageEmbedder
-) -> tuple[Place, dict[str, Any]]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[str, Any]]:
     """Forty pictures, all embedded; to be read only."""
-    place = Place(tmp_path_factory.mktemp("embedded"), embedder)
+    place = Place(tmp_path_factory.mktemp("embedded"))
     write_pictures(place.pictures, COUNT)
     place.take_in()
     return place, place.embed()
@@ -104,7 +95,7 @@ def csv_vectors_by_python(file: Path) -> tuple[list[str], NDArray[np.float32]]:
 def test_every_picture_is_embedded(embedded: tuple[Place, dict[str, Any]]) -> None:
     place, told = embedded
     assert told == {
-        "fingerprint": place.embedder.fingerprint,
+        "fingerprint": MODEL.fingerprint,
         "weights": "random",
         "embedded": COUNT,
         "kept": 0,
@@ -114,8 +105,8 @@ def test_every_picture_is_embedded(embedded: tuple[Place, dict[str, Any]]) -> No
     assert ids == sorted(place.ids())
     assert vectors.shape == (COUNT, 512)
     path = place.pictures / "007.jpg"
-    with path.open("rb") as file:
-        expected = place.embedder(load_rgb(file))
+    embedder = ImageEmbedder(MODEL)
+    (expected,) = embedder.forward(embedder.pixels(path.read_bytes())[None])
     found = vectors[ids.index(content_id(path.read_bytes()))]
     assert np.linalg.norm(found - expected) < 1e-5 * np.linalg.norm(expected)
 
@@ -124,10 +115,10 @@ def test_every_picture_has_its_resized_copy(embedded: tuple[Place, dict[str, Any
     place, _ = embedded
     for path in place.pictures.iterdir():
         file = resized_file(place.root, "squash", content_id(path.read_bytes()))
-        with Image.open(file) as copy, path.open("rb") as original:
+        with Image.open(file) as copy:
             assert (copy.format, copy.size, copy.mode) == ("JPEG", (224, 224), "RGB")
-            resized = place.embedder.resize(load_rgb(original))
-            assert np.abs(np.asarray(copy, int) - np.asarray(resized, int)).mean() < 8
+            pixels = resized(path.read_bytes(), "squash")
+            assert np.abs(np.asarray(copy, int) - pixels).mean() < 8
     assert len(list(place.root.resized.rglob("*.*"))) == COUNT
 
 
@@ -207,7 +198,7 @@ def test_another_geometry_is_another_set_of_embeddings(place: Place) -> None:
     write_pictures(place.pictures, 2)
     place.take_in()
     first = place.embed()
-    cropped = embed_catalog(place.root, ImageEmbedder(place.embedder.weights, geometry="crop"))
+    cropped = embed_catalog(place.root, Model(MODEL.weights, "crop"))
     assert first["fingerprint"] != cropped["fingerprint"]
     assert cropped["embedded"] == 2
     for id_ in place.ids():

@@ -1,4 +1,4 @@
-"""A killed embed step, run again, ends where an undisturbed one does: the same shards, to the bit."""
+"""A killed embed step leaves no process, and run again ends where an undisturbed one does, to the bit."""
 
 from __future__ import annotations
 
@@ -6,126 +6,200 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
-import jobs
-from jobs.catalog import build_catalog, read_catalog
+import jobs.embedding_process
+from jobs.catalog import build_catalog
+from jobs.catalog_rows import read_catalog
 from jobs.embed import embed_catalog
-from jobs.embedder import ImageEmbedder
+from jobs.embedding_process import EmbeddingProcess
 from jobs.embeddings import EmbeddingStore
+from jobs.logs import Progress
+from jobs.model import Model
 from jobs.paths import DataRoot, resized_file
 from jobs.scan import content_id
+from jobs.shards import Outcome, Picture, cut
 from jobs.sources.folder import folder
-from jobs.weights import load_weights
+from jobs.weights import find_weights
 from tests.pictures import cut_jpeg, write_pictures
 
 SOUND, BROKEN_EARLY, BROKEN_LATE = 60, 2, 2
-SHARD, BATCH, DONE_BEFORE = 8, 4, 3
+SHARD, DONE_BEFORE = 8, 3
+MODEL = Model(find_weights("random"))
+MOMENTS = {"weights": "openvino", "picture": "*.jpg", "shard": "shard-*.parquet"}
+"""What is about to be renamed into its place when the kill comes."""
 
-KILLED_AT_A_SHARD = f"""
-import os, signal, sys
-from pathlib import Path
-import jobs.embed
 
-def replace(source, target, real=os.replace):
-    target = Path(target)
-    if target.match("shard-*") and len(list(target.parent.glob("shard-*"))) == {DONE_BEFORE}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    real(source, target)
+def in_small_shards(
+    pictures: Sequence[Picture], root: DataRoot, model: Model, progress: Progress
+) -> Iterator[Outcome]:
+    """The engine ``local``, with more shards than such a number of pictures would have."""
+    with EmbeddingProcess(root, model, runtime="auto", threads=2) as process:
+        yield from process.embed(cut(pictures, SHARD), progress.advance)
 
-os.replace = replace
-jobs.embed.SHARD, jobs.embed.BATCH = {SHARD}, {BATCH}
-sys.exit(jobs.embed.main(["--weights", "random"]))
-"""
+
+def serve_and_kill(*arguments: Any) -> None:
+    """Embed, and kill at the moment and what the environment names."""
+    from jobs.embedding_worker import serve
+
+    wanted = MOMENTS[os.environ["KILLED_AT"]]
+    replace = os.replace
+
+    def replace_or_kill(source: Any, target: Any) -> None:
+        store = DataRoot.from_env().embeddings / MODEL.fingerprint
+        early = wanted == "openvino" or len(list(store.glob("shard-*"))) == DONE_BEFORE
+        if Path(target).match(wanted) and early:
+            setattr(os, "replace", replace)  # noqa: B010
+            if os.environ["KILLED"] == "all":
+                os.killpg(0, signal.SIGKILL)
+            os.kill(os.getppid(), signal.SIGKILL)
+        replace(source, target)
+
+    setattr(os, "replace", replace_or_kill)  # noqa: B010
+    serve(*arguments)
+
+
+def run_and_kill() -> None:
+    """In a process of its own: the whole step, whose process that embeds kills it."""
+    if os.environ["KILLED_AT"] != "start":
+        setattr(jobs.embedding_process, "_serve", serve_and_kill)  # noqa: B010
+    embed_catalog(DataRoot.from_env(), MODEL, in_small_shards)
+
+
+def processes_of(session: int) -> list[psutil.Process]:
+    """All that still run in the session that was started with process ``session``."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, ProcessLookupError):
+            continue
+    return found
+
+
+def run_until_killed(root: DataRoot, moment: str, whom: str) -> tuple[int, float]:
+    """Run the step until it is killed; return its status, and for how long any process outlived it."""
+    told = {"LOOKALIKE_DATA": str(root.root), "KILLED_AT": moment, "KILLED": whom}
+    step = subprocess.Popen(
+        [sys.executable, "-c", "from tests.test_embed_killed import run_and_kill; run_and_kill()"],
+        cwd=Path(jobs.__file__).parents[1],
+        env=os.environ | told,
+        start_new_session=True,
+    )
+    if moment == "start":
+        while not any("spawn_main" in " ".join(each.cmdline()) for each in processes_of(step.pid)):
+            assert step.poll() is None
+            time.sleep(0.01)
+        if whom == "all":
+            os.killpg(step.pid, signal.SIGKILL)
+        else:
+            step.kill()
+    status = step.wait(120)
+    ended = time.monotonic()
+    while processes_of(step.pid) and time.monotonic() - ended < 60:
+        time.sleep(0.05)
+    return status, time.monotonic() - ended
 
 
 @dataclass(frozen=True)
-class Runs:
-    whole: EmbeddingStore
-    killed: EmbeddingStore
-    status: int
-    left_by_kill: dict[str, int]
-    """Names of the files in the killed run's folder, and when each was written."""
-    told: dict[str, object]
-    """By the run after the kill."""
-    roots: tuple[DataRoot, DataRoot]
+class Whole:
+    """An undisturbed run."""
+
+    pictures: Path
+    root: DataRoot
+
+    @property
+    def store(self) -> EmbeddingStore:
+        return store_of(self.root)
+
+
+def store_of(root: DataRoot) -> EmbeddingStore:
+    return EmbeddingStore(root.embeddings / MODEL.fingerprint)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     directory = tmp_path_factory.mktemp("killed")
-    pictures = directory / "pictures"
+    pictures, root = directory / "pictures", DataRoot(directory / "whole")
     write_pictures(pictures, SOUND)
     # Pictures are embedded in the order of their ids: break some of the first and some of the last.
-    cut = [cut_jpeg(seed) for seed in range(200)]
-    cut.sort(key=content_id)
-    for number, content in enumerate([*cut[:BROKEN_EARLY], *cut[-BROKEN_LATE:]]):
+    broken = sorted((cut_jpeg(seed) for seed in range(200)), key=content_id)
+    for number, content in enumerate([*broken[:BROKEN_EARLY], *broken[-BROKEN_LATE:]]):
         (pictures / f"cut-{number}.jpg").write_bytes(content)
-    whole, killed = DataRoot(directory / "whole"), DataRoot(directory / "killed-data")
-    for root in (whole, killed):
-        build_catalog(folder(pictures), root)
-    status = subprocess.run(
-        [sys.executable, "-c", KILLED_AT_A_SHARD],
-        cwd=Path(jobs.__file__).parents[1],
-        env=os.environ | {"LOOKALIKE_DATA": str(killed.root)},
-        timeout=120,
-    ).returncode
-    embedder = ImageEmbedder(load_weights("random"))
-    folders = [root.embeddings / embedder.fingerprint for root in (whole, killed)]
-    left = {path.name: path.stat().st_mtime_ns for path in folders[1].iterdir()}
-    last = max(row["id"] for row in read_catalog(killed) if not Path(row["path"]).name.startswith("cut"))
-    half = resized_file(killed, "squash", last)
-    half.parent.mkdir(parents=True, exist_ok=True)
-    half.with_name(f".tmp-{half.name}-0123abcd").write_bytes(b"half a JPEG")
-    (folders[1] / ".tmp-shard-of-other-pictures.parquet-0123abcd").write_bytes(b"half a shard")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jobs.embed.SHARD", SHARD)
-        patch.setattr("jobs.embed.BATCH", BATCH)
-        embed_catalog(whole, embedder)
-        told = embed_catalog(killed, embedder)
-    return Runs(EmbeddingStore(folders[0]), EmbeddingStore(folders[1]), status, left, told, (whole, killed))
+    build_catalog(folder(pictures), root)
+    assert embed_catalog(root, MODEL, in_small_shards)["embedded"] == SOUND
+    return Whole(pictures, root)
 
 
-def test_kill_came_amid_the_run(runs: Runs) -> None:
-    assert runs.status == -signal.SIGKILL
-    kinds = [name[:6] for name in runs.left_by_kill]
-    assert kinds.count("shard-") == DONE_BEFORE
-    assert len(runs.whole.shards()) > DONE_BEFORE + 1
-    assert kinds.count(".tmp-s") == 1  # half published: the kill was in between
-    assert "embeddings.csv" not in runs.left_by_kill
-
-
-def test_what_was_done_before_the_kill_is_kept(runs: Runs) -> None:
-    shards = {name: time for name, time in runs.left_by_kill.items() if name.startswith("shard-")}
-    assert {name: (runs.killed.folder / name).stat().st_mtime_ns for name in shards} == shards
-    kept = DONE_BEFORE * SHARD - BROKEN_EARLY
-    assert (runs.told["kept"], runs.told["embedded"]) == (kept, SOUND - kept)
-
-
-def test_vectors_are_those_of_an_undisturbed_run_to_the_bit(runs: Runs) -> None:
-    (ids, vectors), (ids_after, vectors_after) = runs.whole.read(), runs.killed.read()
-    assert ids_after == ids == sorted(ids)
+def assert_like(root: DataRoot, whole: Whole) -> None:
+    """The same vectors to the bit, shards, CSV, quarantine and 224 x 224 pictures."""
+    (ids, vectors), (expected_ids, expected) = store_of(root).read(), whole.store.read()
+    assert ids == expected_ids == sorted(ids)
     assert len(ids) == SOUND
-    assert (vectors_after.view(np.uint32) == vectors.view(np.uint32)).all()
+    assert (vectors.view(np.uint32) == expected.view(np.uint32)).all()
+    shards, expected_shards = (
+        [path.name for path in store.shards()] for store in (store_of(root), whole.store)
+    )
+    assert shards == expected_shards
+    assert store_of(root).csv.read_bytes() == whole.store.csv.read_bytes()
+    rows = read_catalog(root)
+    assert rows == read_catalog(whole.root)
+    assert sum(row["status"] == "quarantined" for row in rows) == BROKEN_EARLY + BROKEN_LATE
+    for id_ in ids:
+        copy, expected_copy = (resized_file(each, "squash", id_) for each in (root, whole.root))
+        assert copy.read_bytes() == expected_copy.read_bytes()
 
 
-def test_shards_and_csv_are_those_of_an_undisturbed_run(runs: Runs) -> None:
-    shards, shards_after = ([path.name for path in store.shards()] for store in (runs.whole, runs.killed))
-    assert shards_after == shards
-    assert runs.killed.csv.read_bytes() == runs.whole.csv.read_bytes()
+@pytest.mark.parametrize(
+    ("moment", "whom"),
+    [
+        ("start", "all"),
+        ("start", "parent"),
+        ("weights", "all"),
+        ("picture", "parent"),
+        ("shard", "all"),
+        ("shard", "parent"),
+    ],
+)
+def test_killed_run_leaves_nothing_running_and_is_taken_up_again(
+    tmp_path: Path, whole: Whole, moment: str, whom: str
+) -> None:
+    """The whole process group is killed, or the step alone: then its child must end by itself."""
+    root = DataRoot(tmp_path / "data")
+    build_catalog(folder(whole.pictures), root)
+    status, outlived = run_until_killed(root, moment, whom)
+    print("OUTLIVED", moment, whom, outlived)
+    assert status == -signal.SIGKILL
+    assert outlived < (1 if whom == "all" else 20)
 
+    store = store_of(root)
+    done = {path: path.stat().st_mtime_ns for path in store.shards()}
+    half_written = [path.name[:9] for path in root.root.rglob(".tmp-*")]
+    assert not store.csv.exists()
+    if moment in ("start", "weights"):
+        assert not done
+    else:
+        # What the last shard's threads had in hand is lost, and nothing before it.
+        assert len(done) == DONE_BEFORE + (moment == "shard" and whom == "parent")
+    if whom == "all" and moment != "start":
+        assert half_written  # the kill was in between
+    scratch = root.resized_scratch
+    scratch.mkdir(parents=True, exist_ok=True)
+    (scratch / ".tmp-another.jpg-0123abcd").write_bytes(b"half a JPEG")
+    (store.folder / ".tmp-shard-of-other-pictures.parquet-0123abcd").write_bytes(b"half a shard")
 
-def test_quarantine_is_that_of_an_undisturbed_run(runs: Runs) -> None:
-    whole, killed = (read_catalog(root) for root in runs.roots)
-    assert killed == whole
-    assert sum(row["status"] == "quarantined" for row in whole) == BROKEN_EARLY + BROKEN_LATE
-
-
-def test_nothing_half_written_is_left(runs: Runs) -> None:
-    root = runs.roots[1]
-    assert [path.name for path in root.embeddings.rglob(".tmp-*")] == []
-    assert [path.name for path in root.resized.rglob(".tmp-*")] == []
+    told = embed_catalog(root, MODEL, in_small_shards)
+    kept = max(0, len(done) * SHARD - BROKEN_EARLY)
+    assert (told["kept"], told["embedded"]) == (kept, SOUND - kept)
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    assert_like(root, whole)
+    assert list(root.root.rglob(".tmp-*")) == []

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.calibrate import GROWN, calibrate_vectors, open_calibration
-from jobs.catalog import read_catalog, write_catalog
+from jobs.catalog_rows import read_catalog, write_catalog
 from jobs.index import LshParams, build_index
 from jobs.manifest import BUILT, Index
 from jobs.packed import Part, parts

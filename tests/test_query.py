@@ -12,11 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jobs.atomic import write_json
+from jobs.embedder import ImageEmbedder
 from jobs.errors import LookalikeError
 from jobs.index import LshParams
-from jobs.paths import DataRoot
+from jobs.manifest import open_index
+from jobs.paths import QUERY_PICTURE, DataRoot
 from jobs.query import answer
-from tests.synthetic import make_index, make_root, picture_id, unit_vectors
+from tests.converted import MODEL, root_with_converted_weights
+from tests.pictures import picture, write_picture
+from tests.synthetic import FINGERPRINT, make_index, make_root, picture_id, unit_vectors
 
 pytestmark = pytest.mark.usefixtures("spark")
 PICTURES = 60
@@ -28,7 +33,23 @@ WIDE = LshParams(bucket_length=10.0, num_hash_tables=4)
 def root(tmp_path_factory: pytest.TempPathFactory) -> DataRoot:
     root, _ = make_root(tmp_path_factory.mktemp("query"), PICTURES)
     make_index(root, WIDE)
+    told_to_be_made_by(root, {**MODEL.description, "fingerprint": FINGERPRINT})
     return root
+
+
+def told_to_be_made_by(root: DataRoot, model: dict[str, Any]) -> None:
+    """Let the manifest name a model; what is synthetic was made by none."""
+    index = open_index(root)
+    write_json(index.manifest_file, {**index.manifest(), "model": model})
+
+
+@pytest.fixture
+def embedded(root: DataRoot, tmp_path: Path) -> DataRoot:
+    """Made, by its manifest, by the model whose weights are at hand."""
+    copy = root_with_converted_weights(tmp_path / "data")
+    shutil.copytree(root.root, copy.root, dirs_exist_ok=True)
+    told_to_be_made_by(copy, {**MODEL.description, "fingerprint": MODEL.fingerprint})
+    return copy
 
 
 def ask(root: DataRoot, **options: Any) -> dict[str, Any]:
@@ -126,7 +147,22 @@ def test_senseless_questions_are_one_sentence(root: DataRoot, options: dict[str,
         ask(root, **options)
 
 
-def test_a_broken_picture_as_query_is_one_sentence(root: DataRoot, tmp_path: Path) -> None:
+def test_a_picture_that_is_not_in_the_index_is_embedded_by_the_model_that_made_it(
+    embedded: DataRoot, tmp_path: Path
+) -> None:
+    write_picture(tmp_path / "new.png", seed=1, size=(300, 200))
+    told = ask(embedded, query=str(tmp_path / "new.png"), k=PICTURES)
+    assert told["query"]["id"] is None
+    vector = ImageEmbedder(MODEL)(picture(1, (300, 200))).astype(float)
+    vectors = unit_vectors(PICTURES).astype(float)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    expected = np.sort(np.linalg.norm(vectors - vector / np.linalg.norm(vector), axis=1))
+    np.testing.assert_allclose([each["distance"] for each in told["neighbours"]], expected, rtol=1e-6)
+    with Image.open(embedded.queries / "test" / QUERY_PICTURE) as copy:
+        assert (copy.format, copy.size) == ("JPEG", (224, 224))
+
+
+def test_a_broken_picture_as_query_is_one_sentence(embedded: DataRoot, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    with pytest.raises(LookalikeError, match="can't be used as a query"):
-        ask(root, query=str(tmp_path / "broken.jpg"))
+    with pytest.raises(LookalikeError, match="can't be used as a query: not a picture of a known format"):
+        ask(embedded, query=str(tmp_path / "broken.jpg"))

@@ -161,7 +161,7 @@ def test_every_way_to_answer_gives_one_result_type(root: DataRoot, index: Index,
 def test_auto_is_what_was_measured_to_be_faster(
     root: DataRoot, index: Index, crossover: float | None, chosen: str
 ) -> None:
-    asked = look_up(index, picture_id(9), 0, root.queries)
+    asked = look_up(root, index, picture_id(9), 0, root.queries)
     with spark_session("test") as spark:
         found = search(spark, index, {**index.manifest(), "crossover": crossover}, asked, 5, "auto")
     assert found["method"] == chosen

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.catalog import read_catalog, write_catalog
+from jobs.catalog_rows import read_catalog, write_catalog
 from jobs.embeddings import EmbeddingStore
 from jobs.errors import LookalikeError
 from jobs.paths import DataRoot

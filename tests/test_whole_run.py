@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jobs.catalog import read_catalog, read_counts
+from jobs.catalog_rows import read_catalog, read_counts
 from jobs.embeddings import EmbeddingStore
 from jobs.manifest import open_index
 from jobs.paths import DataRoot
@@ -132,7 +132,8 @@ def test_real_cars_with_imagenet_weights(
     monkeypatch.setenv("LOOKALIKE_CARS_DIR", str(cars))
     monkeypatch.setenv("LOOKALIKE_DATA", str(tmp_path / "data"))
     lines: list[str] = []
-    conf = {"source": "stanford_cars", "limit": 300, "weights": str(imagenet_weights), "format": "csv"}
+    conf = {"source": "stanford_cars", "limit": 300, "weights": str(imagenet_weights)}
+    conf |= {"engine": "spark", "format": "csv"}
     run = run_dag("similarity_index", conf, tmp_path / "airflow", lines.append)
     assert run.succeeded, (tmp_path / "airflow" / "run.log").read_text()[-8000:]
     root = DataRoot(tmp_path / "data")
@@ -140,6 +141,11 @@ def test_real_cars_with_imagenet_weights(
     assert (counts["files"], counts["labelled"], counts["unmatched_rows"]) == (300, 300, 5204)
     manifest = open_index(root).manifest()
     assert manifest["images"] == 300 - counts["duplicate_files"] // 2
+    assert (manifest["model"]["weights"], manifest["model"]["precision"]) == (str(imagenet_weights), "fp32")
+    assert [runtime.split()[0] for runtime in manifest["model"]["runtimes"]] == ["OpenVINO"]
+    assert any(line.startswith("  300 pictures in 0:") and line.endswith("pictures/s") for line in lines), (
+        lines
+    )
     told = json.loads((run.answer / "neighbours.json").read_text())
     assert len(told["neighbours"]) == 5
     # Cars look alike to ImageNet's weights, but not the same: unit vectors some way apart.

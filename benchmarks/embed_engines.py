@@ -1,0 +1,89 @@
+"""Embedding by a Spark cluster beside embedding here, with as many cores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from benchmarks.embed_alone import RUNTIME
+from benchmarks.embed_rates import embed_anew, empty
+from benchmarks.shown import Quantity, in_one
+from benchmarks.taken import seconds, turn_by_turn
+from jobs.embedding_process import EmbeddingProcess
+from jobs.engines import embed_on_spark
+from jobs.logs import Progress
+from jobs.model import Model
+from jobs.paths import DataRoot
+from jobs.shards import Outcome, Picture
+from jobs.weights import Weights
+from tests.spark_cluster import standalone
+
+log = logging.getLogger(__name__)
+
+WORKERS = 2
+WARM_UP = 64
+"""Pictures embedded before each time that is taken, so that models are loaded: one shard a worker."""
+
+
+def measure_engines(
+    folder: Path, pictures: Sequence[Picture], weights: Weights, repeats: int
+) -> list[Quantity]:
+    """Embed all but the first ``WARM_UP`` of ``pictures`` by both engines, warm, turn by turn."""
+    model = Model(weights)
+    here, there = DataRoot(folder / "local"), DataRoot(folder / "spark")
+    warm_up, others = pictures[:WARM_UP], pictures[WARM_UP:]
+    with (
+        standalone(WORKERS) as cluster,
+        _session(cluster.master),
+        EmbeddingProcess(here, model, runtime=RUNTIME, threads=WORKERS) as process,
+    ):
+
+        def local() -> float:
+            embed_anew(process, here, warm_up)
+            return embed_anew(process, here, others)
+
+        def spark() -> float:
+            _embed_anew(there, warm_up, model)
+            return _embed_anew(there, others, model)
+
+        taken = turn_by_turn({"engine spark": spark, "engine local": local}, repeats)
+    rates = taken["engine local"] / taken["engine spark"]
+    return [
+        Quantity(
+            f"Spark, {WORKERS} workers of 1 core, against {WORKERS} cores here, warm",
+            in_one(rates, "{:.2f}".format),
+            "at least 0.80",
+        )
+    ]
+
+
+def _embed_anew(root: DataRoot, pictures: Sequence[Picture], model: Model) -> float:
+    """Seconds in which the cluster of the running session embeds ``pictures`` into the emptied ``root``."""
+    empty(root)
+    outcomes: list[Outcome] = []
+    progress = Progress(len(pictures), "pictures", log)
+    taken = seconds(lambda: outcomes.extend(embed_on_spark(pictures, root, model, progress, runtime=RUNTIME)))
+    assert sum(outcome.embedded for outcome in outcomes) == len(pictures)
+    return taken
+
+
+@contextmanager
+def _session(master: str) -> Iterator[None]:
+    """A session on the cluster at ``master``, for ``embed_on_spark`` to find."""
+    settings: dict[str, bool | float | int | str | None] = {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        # Work starts when all workers are there.
+        "spark.cores.max": WORKERS,
+        "spark.scheduler.minRegisteredResourcesRatio": 1.0,
+    }
+    spark = SparkSession.builder.master(master).config(map=settings).getOrCreate()
+    try:
+        yield
+    finally:
+        spark.stop()

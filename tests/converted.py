@@ -1,0 +1,32 @@
+"""Random weights as OpenVINO takes them, converted once for all tests: that takes seconds."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+
+from jobs.embedder import ImageEmbedder
+from jobs.embeddings import EmbeddingStore
+from jobs.model import Model
+from jobs.paths import DataRoot
+from jobs.weights import find_weights
+
+MODEL = Model(find_weights("random"))
+
+
+def root_with_converted_weights(folder: Path) -> DataRoot:
+    """A data root in which ``MODEL`` was used before."""
+    root = DataRoot(folder)
+    shutil.copytree(_converted(), EmbeddingStore(root.embeddings / MODEL.fingerprint).openvino)
+    return root
+
+
+@functools.cache
+def _converted() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="lookalike-converted-"))
+    atexit.register(shutil.rmtree, folder)
+    ImageEmbedder(MODEL, kept=folder / "openvino")
+    return folder / "openvino"

@@ -1,0 +1,51 @@
+"""Processes that embed until something crashes them, as a faulty decoder or processor library would."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MARK = b"crash here: "
+"""A picture whose bytes hold this and a signal's name ends the process that decodes it by that signal."""
+
+
+def _crash(name: str) -> None:
+    if name == "SIGSEGV":
+        ctypes.string_at(0)
+    os.kill(os.getpid(), signal.Signals[name])
+
+
+def serve(*arguments: Any) -> None:
+    import jobs.resize
+    from jobs.embedding_worker import serve
+
+    decode = jobs.resize.decode
+
+    def crashing(content: bytes) -> Any:
+        _, marked, name = content.partition(MARK)
+        if marked:
+            _crash(name.decode())
+        return decode(content)
+
+    jobs.resize.decode = crashing
+    serve(*arguments)
+
+
+def serve_and_crash_forward(*arguments: Any) -> None:
+    from jobs import embedder
+    from jobs.embedding_worker import serve
+
+    def crashing(*_: Any) -> tuple[Any, str]:
+        def forward(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            _crash("SIGSEGV")
+            raise AssertionError
+
+        return forward, "what crashes"
+
+    setattr(embedder, "openvino_forward", crashing)  # noqa: B010
+    serve(*arguments)
