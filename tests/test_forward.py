@@ -141,6 +141,23 @@ def test_several_threads_call_it_at_once(passes: dict[int, Forward], pixels: Pix
         assert list(pool.map(embed, range(24))) == [None] * 24
 
 
+def test_first_inference_is_done_before_threads_can_meet_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO's Python part prepares itself by it, and two threads that do so at once hang now and then."""
+    import openvino as ov
+
+    infer, seen = ov.InferRequest.infer, list[tuple[int, ...]]()
+
+    def watched(request: ov.InferRequest, inputs: Pixels) -> object:
+        seen.append(inputs.shape)
+        return infer(request, inputs)
+
+    monkeypatch.setattr(ov.InferRequest, "infer", watched)
+    forward, _ = openvino_forward(network, "fp32", 2, None)
+    assert len(seen) == 1
+    forward(np.zeros((3, SIDE, SIDE, 3), np.uint8))
+    assert seen[1:] == [(3, SIDE, SIDE, 3)]
+
+
 def test_what_a_call_returned_stays_as_it_was(passes: dict[int, Forward], pixels: Pixels) -> None:
     first = passes[1](pixels[:2])
     kept = first.copy()
