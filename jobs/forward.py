@@ -64,7 +64,13 @@ def openvino_forward(
     compiled = core.compile_model(
         steps.build(),
         "CPU",
-        {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads},
+        {
+            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": threads,
+            # Otherwise every process of one thread computes on the machine's first core.
+            "ENABLE_CPU_PINNING": False,
+        },
     )
     # OpenVINO prepares itself at its first inference; two threads that both come first wait for each
     # other for ever (seen with 2026.4).
