@@ -6,6 +6,8 @@ comparison is ``make bench-embed``.
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 import threading
 import warnings
@@ -18,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from jobs.atomic import staged_directory
+from jobs.download import file_sha256
 from jobs.embeddings import DIMENSION
 from jobs.errors import LookalikeError
 from jobs.model import SIDE
@@ -25,6 +28,8 @@ from jobs.resize import MEAN, STD
 
 # Importing OpenVINO tells Google Analytics about it, unless its telemetry package can't be imported.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None is how Python hides one
+
+_HASHES = "sha256.json"
 
 Forward = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(n, 224, 224, 3) uint8 RGB -> (n, 512) float32; may be called by several threads at once."""
@@ -46,13 +51,14 @@ def openvino_forward(
     core = ov.Core()
     if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise LookalikeError("precision is bf16, which this processor does not compute: choose fp32.")
-    if kept and kept.is_dir():
+    if kept and _is_whole(kept):
         converted = core.read_model(kept / "resnet18.xml")
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the tracer tells of itself
             converted = ov.convert_model(network(), example_input=torch.zeros(2, 3, SIDE, SIDE))
         if kept:
+            shutil.rmtree(kept, ignore_errors=True)
             _keep(converted, kept)
     steps = PrePostProcessor(converted)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -97,6 +103,19 @@ def _keep(converted: Any, folder: Path) -> None:
             raise LookalikeError(
                 f"{folder} can't be written ({reason}): make room or mend it and run again."
             ) from error
+        (staging / _HASHES).write_text(json.dumps(_hashes(staging)))
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether ``folder`` holds what was kept there, byte for byte: it may be lost and is made again."""
+    try:
+        return bool(json.loads((folder / _HASHES).read_text()) == _hashes(folder))
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {name: file_sha256(folder / name) for name in ("resnet18.xml", "resnet18.bin")}
 
 
 def torch_forward(network: torch.nn.Module, precision: str, device: str) -> tuple[Forward, str]:

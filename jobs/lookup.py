@@ -76,6 +76,7 @@ def _from_file(root: DataRoot, index: Index, file: Path, folder: Path) -> Asked:
     """Look a file up by its bytes, else embed it by the model that made the index."""
     # Only such a query needs PyTorch, which takes seconds to import.
     from jobs.embedder import ImageEmbedder
+    from jobs.resize import resized
 
     told = index.manifest()["model"]
     try:
@@ -87,6 +88,10 @@ def _from_file(root: DataRoot, index: Index, file: Path, folder: Path) -> Asked:
             f"{str(file)!r} is neither in the index nor a file that can be read ({error.strerror}): "
             "give an id, a path or random."
         ) from error
+    try:
+        pixels = resized(content, told["geometry"])
+    except BadPictureError as error:
+        raise LookalikeError(f"{str(file)!r} can't be used as a query: {error}.") from error
     model = Model(find_weights(told["weights"]), told["geometry"], told["precision"])
     if model.fingerprint != told["fingerprint"]:
         raise LookalikeError(
@@ -94,10 +99,6 @@ def _from_file(root: DataRoot, index: Index, file: Path, folder: Path) -> Asked:
             f"(fingerprint {model.fingerprint}, not {told['fingerprint']}): build the index anew."
         )
     embedder = ImageEmbedder(model, kept=EmbeddingStore(root.embeddings / model.fingerprint).openvino)
-    try:
-        pixels = embedder.pixels(content)
-    except BadPictureError as error:
-        raise LookalikeError(f"{str(file)!r} can't be used as a query: {error}.") from error
     with staged_file(folder / QUERY_PICTURE) as staging:
         Image.fromarray(pixels).save(staging, "JPEG", quality=90)
     embedding = embedder.forward(pixels[None])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
 """Width x height above which a picture is taken for a decompression bomb."""
@@ -39,6 +39,18 @@ _DECODER_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""From pixels as EXIF says that they are stored to pixels as they are meant to be seen."""
 
 
 class BadPictureError(Exception):
@@ -83,6 +95,14 @@ def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
         raise BadPictureError(f"cannot be decoded: {text or type(error).__name__}") from error
 
 
+def orientation(image: Image.Image) -> object:
+    """What EXIF says of how the pixels are stored: 2 to 8 where they are not upright.
+
+    Pillow's own way to turn a picture refuses those whose EXIF it can't write again.
+    """
+    return image.getexif().get(ExifTags.Base.Orientation)
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Decode an opened picture to RGB, 8 bits a channel, upright, its first frame.
 
@@ -90,7 +110,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises BadPictureError where pixels have no stated range.
     """
     image.load()
-    image = ImageOps.exif_transpose(image)
+    if (turn := _TURNS.get(orientation(image))) is not None:
+        image = image.transpose(turn)
     if image.mode.startswith("I"):
         # Pillow clips 16-bit and 32-bit grey to 255; scale by the 16 bits that files hold.
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")

@@ -178,6 +178,19 @@ def test_what_is_kept_needs_no_weights_again_and_computes_the_same(
         assert [path.name for path in folder.parent.iterdir()] == ["openvino"]
 
 
+def test_what_was_kept_and_is_damaged_is_made_again(
+    tmp_path: Path, passes: dict[int, Forward], pixels: Pixels, precision: str
+) -> None:
+    folder = tmp_path / "openvino"
+    openvino_forward(network, precision, 1, folder)
+    whole = (folder / "resnet18.bin").read_bytes()
+    for damaged in (whole[:1000], whole[:-1000] + bytes(1000)):
+        (folder / "resnet18.bin").write_bytes(damaged)
+        forward, _ = openvino_forward(network, precision, 1, folder)
+        assert_equal_to_the_bit(forward(pixels[:1]), passes[1](pixels[:1]))
+        assert (folder / "resnet18.bin").read_bytes() == whole
+
+
 def test_runtimes_are_told_with_version_and_precision(
     named: dict[int, tuple[Forward, str]], precision: str
 ) -> None:

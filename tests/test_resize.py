@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import struct
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -283,3 +284,25 @@ def test_real_pictures_end_where_pillows_do(cars: Path) -> None:
         resized = resize(decode(content), "squash").permute(1, 2, 0).numpy()
         difference = abs(resized - np.asarray(BY_PILLOW["squash"](Image.fromarray(expected)), int))
         assert difference.max() <= 1
+
+
+def exif_of(*entries: tuple[int, int, int, bytes], after: bytes = b"") -> bytes:
+    """An EXIF block of one directory: tag, type, count, and value or its place of each entry."""
+    rows = b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + rows + bytes(4) + after
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    "exif",
+    [
+        exif_of((0x0100, 2, 4, b"640\0"), (ORIENTATION, 3, 1, b"\6\0\0\0")),
+        exif_of((ORIENTATION, 5, 1, struct.pack("<I", 26)), after=struct.pack("<II", 6, 1)),
+    ],
+    ids=["another tag is malformed", "a fraction"],
+)
+def test_odd_exif_is_turned_all_the_same(format: str, exif: bytes) -> None:
+    image = photo(1, (50, 37))
+    found = pixels(encoded(image, format, exif=exif))
+    expected = pixels(encoded(image, format)).swapaxes(0, 1)[:, ::-1]
+    assert (found == expected).all()
