@@ -58,6 +58,8 @@ def embed_on_spark(
         context = spark.sparkContext
         threads = int(context.getConf().get("spark.task.cpus", "1"))
         if model.weights.file:
+            # Spark sends a link's target, under the target's name.
+            model = replace(model, weights=replace(model.weights, file=model.weights.file.resolve()))
             context.addFile(str(model.weights.file))
         # Few pictures are cut into small shards, so that all workers have some and end together.
         shards = cut(pictures, min(SHARD, max(32, len(pictures) // 64)))

@@ -132,7 +132,9 @@ def test_real_cars_with_imagenet_weights(
     monkeypatch.setenv("LOOKALIKE_CARS_DIR", str(cars))
     monkeypatch.setenv("LOOKALIKE_DATA", str(tmp_path / "data"))
     lines: list[str] = []
-    conf = {"source": "stanford_cars", "limit": 300, "weights": str(imagenet_weights)}
+    weights = tmp_path / "a link.pth"
+    weights.symlink_to(imagenet_weights)
+    conf = {"source": "stanford_cars", "limit": 300, "weights": str(weights)}
     conf |= {"engine": "spark", "format": "csv"}
     run = run_dag("similarity_index", conf, tmp_path / "airflow", lines.append)
     assert run.succeeded, (tmp_path / "airflow" / "run.log").read_text()[-8000:]
@@ -141,7 +143,7 @@ def test_real_cars_with_imagenet_weights(
     assert (counts["files"], counts["labelled"], counts["unmatched_rows"]) == (300, 300, 5204)
     manifest = open_index(root).manifest()
     assert manifest["images"] == 300 - counts["duplicate_files"] // 2
-    assert (manifest["model"]["weights"], manifest["model"]["precision"]) == (str(imagenet_weights), "fp32")
+    assert (manifest["model"]["weights"], manifest["model"]["precision"]) == (str(weights), "fp32")
     assert [runtime.split()[0] for runtime in manifest["model"]["runtimes"]] == ["OpenVINO"]
     assert any(line.startswith("  300 pictures in 0:") and line.endswith("pictures/s") for line in lines), (
         lines
