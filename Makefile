@@ -46,6 +46,9 @@ bench-search: $(VENV)/.bench ## what a search costs: beside Spark's own, among a
 bench-embed: $(VENV)/.bench ## what embedding costs: beside what the cores allow, beside the usual ways, by Spark
 	@$(BIN)/python -m benchmarks.embed $(BENCH)
 
+bench-viewers: $(VENV)/.dev ## fifty viewers in the gallery at once, beside Airflow's own pages
+	@$(BIN)/python -m benchmarks.viewers $(BENCH)
+
 lock: $(VENV)/.dev ## resolve requirements*.txt anew into their locks
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" requirements.txt -o requirements.lock
@@ -76,4 +79,4 @@ $(VENV)/.bench: requirements-bench.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
-.PHONY: help demo airflow test lint bench-cars bench-geometry bench-search bench-embed lock clean preflight
+.PHONY: help demo airflow test lint bench-cars bench-geometry bench-search bench-embed bench-viewers lock clean preflight

@@ -9,17 +9,22 @@ with a montage.
 |---|---|---|
 | `sources` | draws the sample, downloads Stanford Cars, or finds your folder | `sources/` |
 | `catalog` | joins pictures and labels, sets unusable files aside with a reason | `catalog/catalog.parquet` |
+| `changes` | compares with the last index; ends the run where nothing landed | |
 | `embed` | resizes to 224 x 224 and embeds what is new | `resized/`, `embeddings/` |
 | `vectors` | assembles one vector column (Spark) | `vectors/` |
 | `calibrate` | chooses how to hash, for the recall asked for (Spark) | `calibrations/` |
 | `index` | fits the LSH model, hashes, measures the recall (Spark) | `index/<version>/` |
 | `neighbours` | finds every picture's nearest neighbours (Spark) | `index/<version>/neighbours/` |
+| `gallery` | lays them out for the pages | `index/<version>/gallery.db` |
 | `report` | tells what the index is worth | `index/<version>/report.html`, `report.json` |
 | `publish` | lets queries ask this index, if it reaches its recall | `index/current` |
 | `query` | finds the nearest neighbours of one picture (Spark) | `queries/<run>/neighbours.json` |
 | `montage` | draws them | `queries/<run>/montage.png` |
 
 Running it again computes only what is new. To ask about another picture, run `similarity_query`.
+
+**Pictures that land in `inbox/`** in the data root start a run by themselves, and so does the clock once a
+night. Such a run does what the run that published last was asked for; where nothing is new, it ends early.
 """
 
 from __future__ import annotations
@@ -27,170 +32,68 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, chain, dag, get_current_context, task
-
-from dags.wiring import (
-    ONLY_WHERE_IT_HELPS,
-    QUERY_PARAMS,
-    query_and_montage,
-    spark_step,
-    spark_submit,
+from airflow.sdk import (
+    Asset,
+    AssetOrTimeSchedule,
+    AssetWatcher,
+    CronTriggerTimetable,
+    Metadata,
+    chain,
+    dag,
+    get_current_context,
+    task,
 )
+from airflow.sdk.exceptions import AirflowSkipException
 
-PARAMS = {
-    "source": Param(
-        "sample",
-        type="string",
-        enum=["sample", "stanford_cars", "folder"],
-        values_display={
-            "sample": "Sample: cars drawn by the project",
-            "stanford_cars": "Stanford Cars: downloaded from Kaggle",
-            "folder": "A folder of my own",
-        },
-        title="Pictures",
-        section="Pictures",
-    ),
-    "folder": Param(
-        None,
-        type=["null", "string"],
-        title="Folder",
-        description_md="For *a folder of my own*: its path on the machine that runs the tasks.",
-        section="Pictures",
-    ),
-    "label_rule": Param(
-        "auto",
-        type="string",
-        enum=["auto", "csv", "class_folders", "none"],
-        values_display={
-            "auto": "labels.csv if there is one, else class folders",
-            "csv": "labels.csv in the folder",
-            "class_folders": "the name of the folder a picture lies in",
-            "none": "no labels",
-        },
-        title="Labels of my folder",
-        section="Pictures",
-    ),
-    "with_test": Param(
-        False,
-        type="boolean",
-        title="Take in the test split",
-        description_md="Stanford Cars: 8,041 more pictures, without labels.",
-        section="Pictures",
-    ),
-    "limit": Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        title="Limit",
-        description_md="Take this many pictures of each split, the same ones each time. Empty: all.",
-        section="Pictures",
-    ),
-    "max_quarantined": Param(
-        0.2,
-        type="number",
-        minimum=0,
-        maximum=1,
-        title="Quarantined at most",
-        description_md="Share of unusable pictures above which the run fails.",
-        section="Pictures",
-    ),
-    "weights": Param(
-        "imagenet",
-        type="string",
-        minLength=1,
-        examples=["imagenet", "random"],
-        title="Weights",
-        description_md="`imagenet`, `random`, or the path of a ResNet-18 state dict.",
-        section="Embedding",
-    ),
-    "geometry": Param(
-        "squash",
-        type="string",
-        enum=["squash", "crop", "pad"],
-        title="Geometry",
-        description_md="How a picture becomes 224 x 224: both sides squashed, centre crop, or padded.",
-        section="Embedding",
-    ),
-    "precision": Param(
-        "fp32",
-        type="string",
-        enum=["fp32", "bf16"],
-        values_display={"fp32": "fp32", "bf16": "bf16: twice as fast, a little coarser"},
-        title="Precision",
-        section="Embedding",
-    ),
-    "engine": Param(
-        "local",
-        type="string",
-        enum=["local", "spark"],
-        values_display={"local": "local: the machine that runs the task", "spark": "spark: the cluster"},
-        title="Embed on",
-        section="Embedding",
-    ),
-    "runtime": Param(
-        "auto",
-        type="string",
-        enum=["auto", "openvino", "torch"],
-        values_display={
-            "auto": "auto: PyTorch on a GPU, else OpenVINO",
-            "openvino": "openvino: on the processor",
-            "torch": "torch: plain PyTorch",
-        },
-        title="Runtime",
-        section="Embedding",
-    ),
-    "format": Param(
-        "parquet",
-        type="string",
-        enum=["parquet", "csv"],
-        title="Read embeddings from",
-        section="Embedding",
-    ),
-    "recall": Param(
-        0.95,
-        type="number",
-        exclusiveMinimum=0,
-        exclusiveMaximum=1,
-        title="Recall",
-        description_md="Share of the true nearest neighbours to find. Below it the index is not published.",
-        section="LSH",
-    ),
-    "bucket_length": Param(
-        None,
-        type=["null", "number"],
-        exclusiveMinimum=0,
-        title="Bucket length",
-        description_md="Width of a hash bucket. Empty: chosen by calibration.",
-        section="LSH",
-    ),
-    "num_hash_tables": Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        maximum=512,
-        title="Hash tables",
-        description_md="Empty: chosen by calibration.",
-        section="LSH",
-    ),
-    "refined": Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        title="Candidates refined",
-        description_md="How many pictures a query compares truly. Empty: as many as the recall needs.",
-        section="LSH",
-    ),
-    "lsh_seed": Param(42, type="integer", minimum=0, title="Seed of the hash tables", section="LSH"),
-    **QUERY_PARAMS,
-}
+from dags.params import INDEX_PARAMS
+from dags.wiring import ONLY_WHERE_IT_HELPS, linked, query_and_montage, spark_step, spark_submit
+from jobs.paths import DataRoot
+from plugins.inbox import InboxTrigger
+from plugins.links import GalleryLink, ReportLink
+
+# Neither a start date nor the hours after three may start a run as soon as the DAG is unpaused.
+NIGHTLY = CronTriggerTimetable("0 3 * * *", timezone="UTC", run_immediately=timedelta(0))
+INBOX = DataRoot.from_env().inbox
+"""Read where the DAG is parsed: the triggerer watches the folder by this path."""
+
+inbox = Asset(
+    "lookalike_inbox",
+    INBOX.as_uri(),
+    watchers=[AssetWatcher("lookalike_inbox", InboxTrigger(str(INBOX)))],
+)
+published = Asset("lookalike_index", (INBOX.parent / "index" / "current").as_uri())
+"""For DAGs of your own: updated by each published index, with version, size and recall as extra."""
+
+
+def what_was_found() -> dict[str, Any]:
+    """In a task: what the task ``sources`` found, and what the run was asked for or repeats."""
+    found: dict[str, Any] = get_current_context()["ti"].xcom_pull(task_ids="sources")
+    return found
+
+
+def chosen(param: str) -> str:
+    """The template of what the run was asked for or repeats."""
+    return f"{{{{ ti.xcom_pull(task_ids='sources')['asked']['{param}'] }}}}"
+
+
+def model_of(asked: dict[str, Any]) -> Any:
+    """The jobs.model.Model that a run embeds with."""
+    from jobs.model import Model
+    from jobs.weights import find_weights
+
+    is_sample = asked["source"] == "sample"
+    weights = find_weights(
+        asked["weights"], random_if_unreachable=is_sample, patience_s=10 if is_sample else 60
+    )
+    return Model(weights, asked["geometry"], asked["precision"])
 
 
 @dag(
     dag_id="similarity_index",
     dag_display_name="Similarity index",
     doc_md=__doc__,
-    schedule=None,
-    params=PARAMS,
+    schedule=AssetOrTimeSchedule(timetable=NIGHTLY, assets=[inbox]),
+    params=INDEX_PARAMS,
     tags=["lookalike", "pytorch", "spark"],
     max_active_runs=1,
     default_args={"retries": 0},
@@ -205,33 +108,55 @@ def similarity_index() -> None:
     )
     def sources() -> dict[str, Any]:
         """Draw, download or find the pictures and their labels."""
-        from jobs.paths import DataRoot
+        from jobs.publish import published_settings
+        from jobs.scan import scan
         from jobs.sources.__main__ import find_source
 
-        params = get_current_context()["params"]
+        context = get_current_context()
+        asked, root = dict(context["params"]), DataRoot.from_env()
+        if context["dag_run"].run_type != "manual":
+            # Nobody asks: what was asked for last is repeated, and nothing is downloaded unasked.
+            asked |= published_settings(root) or {"source": "inbox"}
+            if asked["source"] == "inbox" and not (root.inbox.is_dir() and scan(root.inbox)[0]):
+                raise AirflowSkipException(f"Nothing new: no picture has landed in {root.inbox}.")
         source = find_source(
-            params["source"],
-            DataRoot.from_env(),
-            directory=params["folder"],
-            label_rule=params["label_rule"],
-            with_test=params["with_test"],
+            asked["source"],
+            root,
+            directory=asked["folder"],
+            label_rule=asked["label_rule"],
+            with_test=asked["with_test"],
         )
-        return source.to_dict()
+        return {"asked": asked, "source": source.to_dict()}
 
     @task(task_id="catalog", execution_timeout=timedelta(hours=6))
-    def catalog(source: dict[str, Any]) -> dict[str, int]:
+    def catalog() -> dict[str, int]:
         """Join pictures and labels; set aside what can't be used."""
         from jobs.catalog import build_catalog
-        from jobs.paths import DataRoot
         from jobs.sources import Source
 
-        params = get_current_context()["params"]
+        found = what_was_found()
         return build_catalog(
-            Source.from_dict(source),
+            Source.from_dict(found["source"]),
             DataRoot.from_env(),
-            limit=params["limit"],
-            max_quarantined=params["max_quarantined"],
+            limit=found["asked"]["limit"],
+            max_quarantined=found["asked"]["max_quarantined"],
         )
+
+    # The weights may have to be downloaded.
+    @task(
+        task_id="changes",
+        retries=2,
+        retry_policy=ONLY_WHERE_IT_HELPS,
+        execution_timeout=timedelta(hours=1),
+    )
+    def changes() -> dict[str, int]:
+        """Compare with the last index; end a run that nobody asked for where nothing is new."""
+        from jobs.changes import find_changes
+
+        changes = find_changes(DataRoot.from_env(), model_of(what_was_found()["asked"]).fingerprint)
+        if not changes and get_current_context()["dag_run"].run_type != "manual":
+            raise AirflowSkipException(f"Nothing new: index {changes.index} holds all that is there.")
+        return {"new": changes.new, "gone": changes.gone, "renamed": changes.renamed}
 
     # What was embedded before a crash is kept, so a retry goes on from there.
     @task(
@@ -244,65 +169,69 @@ def similarity_index() -> None:
         """Resize and embed what is new."""
         from jobs.embed import embed_catalog
         from jobs.engines import engine_of
-        from jobs.model import Model
-        from jobs.paths import DataRoot
-        from jobs.weights import find_weights
 
-        params = get_current_context()["params"]
-        is_sample = params["source"] == "sample"
-        weights = find_weights(
-            params["weights"], random_if_unreachable=is_sample, patience_s=10 if is_sample else 60
-        )
-        model = Model(weights, params["geometry"], params["precision"])
-        if params["engine"] == "local":
-            engine = engine_of("local", params["runtime"])
-            embed_catalog(DataRoot.from_env(), model, engine, max_quarantined=params["max_quarantined"])
+        asked = what_was_found()["asked"]
+        model = model_of(asked)
+        if asked["engine"] == "local":
+            engine = engine_of("local", asked["runtime"])
+            embed_catalog(DataRoot.from_env(), model, engine, max_quarantined=asked["max_quarantined"])
         else:
-            options = {name: params[name] for name in ("engine", "geometry", "precision", "runtime")}
-            options |= {"weights": weights.name, "max-quarantined": params["max_quarantined"]}
+            options = {name: asked[name] for name in ("engine", "geometry", "precision", "runtime")}
+            options |= {"weights": model.weights.name, "max-quarantined": asked["max_quarantined"]}
             spark_submit("embed", *(f"--{name}={value}" for name, value in options.items()))
-        return {"fingerprint": model.fingerprint, "weights": weights.name}
+        return {"fingerprint": model.fingerprint, "weights": model.weights.name}
+
+    @task(task_id="gallery", execution_timeout=timedelta(hours=1))
+    def gallery() -> dict[str, str]:
+        """Lay out pictures and neighbours for the pages that show them."""
+        from jobs.gallery import lay_out_gallery
+
+        return {"gallery": str(lay_out_gallery(DataRoot.from_env()))}
 
     @task(task_id="report", execution_timeout=timedelta(hours=6))
     def report() -> dict[str, str]:
         """Measure what the index is worth and tell it as a page."""
-        from jobs.paths import DataRoot
         from jobs.report import write_report
 
-        page = write_report(DataRoot.from_env())
-        return {"report": str(page)}
+        return {"report": str(write_report(DataRoot.from_env()))}
 
-    @task(task_id="publish", execution_timeout=timedelta(hours=1))
-    def publish() -> dict[str, str]:
+    @task(task_id="publish", outlets=[published], execution_timeout=timedelta(hours=1))
+    def publish() -> Any:
         """Let queries ask the new index, if it reaches its recall."""
-        from jobs.paths import DataRoot
         from jobs.publish import publish
 
-        return {"version": publish(DataRoot.from_env()).version}
+        run = get_current_context()["dag_run"].run_id
+        index = publish(DataRoot.from_env(), run=run, settings=what_was_found()["asked"])
+        told = index.manifest()
+        recall = {name: told["recall"][name] for name in ("k", "target", "measured", "lower_bound")}
+        yield Metadata(published, {"version": index.version, "images": told["images"], "recall": recall})
 
     chain(
-        catalog(sources()),  # type: ignore[arg-type]  # what it gets when it runs is the dict
+        sources(),
+        catalog(),
+        changes(),
         embed(),
         spark_step(
             "vectors",
             "--fingerprint={{ ti.xcom_pull(task_ids='embed')['fingerprint'] }}",
-            "--format={{ params.format }}",
+            f"--format={chosen('format')}",
         ),
         spark_step(
             "calibrate",
-            "--k={{ params.k }}",
-            "--target={{ params.recall }}",
-            "--seed={{ params.lsh_seed }}",
+            f"--k={chosen('k')}",
+            f"--target={chosen('recall')}",
+            f"--seed={chosen('lsh_seed')}",
         ),
         spark_step(
             "index",
-            "--bucket-length={{ params.bucket_length }}",
-            "--num-hash-tables={{ params.num_hash_tables }}",
-            "--refined={{ params.refined }}",
+            f"--bucket-length={chosen('bucket_length')}",
+            f"--num-hash-tables={chosen('num_hash_tables')}",
+            f"--refined={chosen('refined')}",
         ),
         spark_step("neighbours"),
-        report(),
-        publish(),
+        linked(gallery(), GalleryLink()),
+        linked(report(), ReportLink()),
+        linked(publish(), GalleryLink()),
         query_and_montage(),
     )
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from airflow.sdk import dag
 
-from dags.wiring import QUERY_PARAMS, query_and_montage
+from dags.params import QUERY_PARAMS
+from dags.wiring import query_and_montage
 
 
 @dag(

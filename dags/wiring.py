@@ -1,4 +1,4 @@
-"""What the DAGs share: params of the trigger form, the Spark step, when to try again."""
+"""What the DAGs share: the Spark step, when to try again, links from tasks to what they made."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import (
+    BaseOperatorLink,
     ExceptionRetryPolicy,
-    Param,
     RetryAction,
     RetryRule,
     get_current_context,
     task,
 )
 
+from dags.params import QUERY_PARAMS
 from jobs.errors import KilledError, UnreachableError
+from plugins.links import MontageLink
+
+Task = TypeVar("Task")
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
 
@@ -32,48 +36,6 @@ ONLY_WHERE_IT_HELPS = ExceptionRetryPolicy(
     ]
 )
 """A network or memory may come back, and a killed task raises nothing and is tried again; the rest is not."""
-
-QUERY_PARAMS = {
-    "query": Param(
-        "random",
-        type="string",
-        minLength=1,
-        maxLength=4096,
-        title="Query picture",
-        description_md="`random`, or the id, file name or path of a picture.",
-        section="Query",
-    ),
-    "k": Param(
-        5,
-        type="integer",
-        minimum=1,
-        maximum=100,
-        title="Neighbours",
-        description_md="How many look-alikes to find.",
-        section="Query",
-    ),
-    "method": Param(
-        "sketch",
-        type="string",
-        enum=["sketch", "exact", "auto", "stock"],
-        values_display={
-            "sketch": "sketch: ranked by packed hashes, the best compared truly",
-            "exact": "exact: all compared",
-            "auto": "auto: the faster of these two, as measured on this index",
-            "stock": "stock: Spark's approxNearestNeighbors as it is",
-        },
-        title="Search",
-        section="Query",
-    ),
-    "seed": Param(
-        0,
-        type="integer",
-        minimum=0,
-        title="Seed of the random query",
-        description_md="The same seed draws the same picture from the same index.",
-        section="Query",
-    ),
-}
 
 
 def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -114,6 +76,13 @@ def spark_step(step: str, *arguments: str, retries: int = 1) -> SparkSubmitOpera
     )
 
 
+def linked(task: Task, link: BaseOperatorLink) -> Task:
+    """The same task with a button that leads to what it made."""
+    operator: Any = getattr(task, "operator", task)  # of a decorated task
+    operator.operator_extra_links = (link,)
+    return task
+
+
 def query_and_montage() -> SparkSubmitOperator:
     """The tasks ``query``, returned, and ``montage`` after it: answer into ``queries/<run>`` and draw it."""
     arguments = [f"--{name}={{{{ params.{name} }}}}" for name in QUERY_PARAMS]
@@ -122,13 +91,13 @@ def query_and_montage() -> SparkSubmitOperator:
     def montage() -> dict[str, Any]:
         """Draw the query and its neighbours."""
         from jobs.montage import draw_montage
-        from jobs.paths import DataRoot, safe_name
+        from jobs.paths import DataRoot
 
         root = DataRoot.from_env()
-        drawn = draw_montage(root, root.queries / safe_name(get_current_context()["run_id"]))
+        drawn = draw_montage(root, root.query_folder(get_current_context()["run_id"]))
         return {"montage": str(drawn), "neighbours": str(drawn.with_name("neighbours.json"))}
 
     # No retry: what fails here is the question, and it would fail again.
     query = spark_step("query", "--run={{ run_id }}", *arguments, retries=0)
-    query >> montage()
-    return query
+    query >> linked(montage(), MontageLink())
+    return linked(query, MontageLink())

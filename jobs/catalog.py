@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jobs.atomic import staged_file, write_json
+from jobs.atomic import write_json
 from jobs.catalog_rows import (
     DEFAULT_MAX_QUARANTINED,
     Row,
@@ -20,6 +19,7 @@ from jobs.catalog_rows import (
     check_quarantine,
     read_catalog,
     write_catalog,
+    write_csv,
 )
 from jobs.errors import LookalikeError
 from jobs.labels import Join, LabelRow, join_labels, read_class_names, read_labels
@@ -151,13 +151,13 @@ def _publish(rows: list[Row], joins: dict[str, Join], root: DataRoot) -> dict[st
     unmatched_rows = [(name, row) for name, join in joins.items() for row in join.unmatched_rows]
     unmatched_files = [(name, file) for name, join in joins.items() for file in join.unmatched_files]
     doubles = _duplicates(rows)
-    _write_csv(
+    write_csv(
         root.catalog / "unmatched_rows.csv",
         ("split", "row", "image", "label", "reason"),
         ((name, *_cells(row)) for name, row in unmatched_rows),
     )
-    _write_csv(root.catalog / "unmatched_files.csv", ("split", "file"), unmatched_files)
-    _write_csv(root.catalog / "duplicates.csv", ("id", "path", "label", "conflict"), doubles)
+    write_csv(root.catalog / "unmatched_files.csv", ("split", "file"), unmatched_files)
+    write_csv(root.catalog / "duplicates.csv", ("id", "path", "label", "conflict"), doubles)
     quarantined = [row for row in rows if row["status"] == "quarantined"]
     for row in quarantined[:20]:
         log.warning(f"quarantined {row['path']!r}: {row['reason']}")
@@ -190,13 +190,6 @@ def _duplicates(rows: list[Row]) -> list[tuple[str, str, str | None, bool]]:
         if len(same) > 1
         for row in same
     ]
-
-
-def _write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with staged_file(target) as staging, staging.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def _read_source(file: Path) -> Source:

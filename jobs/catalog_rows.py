@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -39,8 +40,16 @@ DEFAULT_MAX_QUARANTINED = 0.2
 Row = dict[str, Any]
 
 
+QUARANTINED_COLUMNS = ("path", "reason", "split")
+
+
 def catalog_file(root: DataRoot) -> Path:
     return root.catalog / "catalog.parquet"
+
+
+def quarantine_file(root: DataRoot) -> Path:
+    """CSV: path, reason and split of every quarantined file."""
+    return root.catalog / "quarantined.csv"
 
 
 def read_catalog(root: DataRoot) -> list[Row]:
@@ -63,10 +72,24 @@ def read_counts(root: DataRoot) -> dict[str, Any]:
 
 
 def write_catalog(rows: Iterable[Row], root: DataRoot) -> None:
-    """Replace the catalog in one step."""
+    """Replace the catalog in one step, and then the list of what it quarantines."""
     ordered = sorted(rows, key=lambda row: (row["split"], row["path"]))
     with staged_file(catalog_file(root)) as staging:
         pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMA), staging)
+    quarantined = (row for row in ordered if row["status"] == "quarantined")
+    write_csv(
+        quarantine_file(root),
+        QUARANTINED_COLUMNS,
+        ([row[name] for name in QUARANTINED_COLUMNS] for row in quarantined),
+    )
+
+
+def write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Replace ``target`` by a CSV (UTF-8) in one step."""
+    with staged_file(target) as staging, staging.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def check_quarantine(rows: Sequence[Row], root: DataRoot, max_quarantined: float) -> None:

@@ -19,6 +19,7 @@ from jobs.errors import LookalikeError
 from jobs.paths import DataRoot
 
 BUILT, CURRENT = "built", "current"
+VERSION = re.compile("[0-9a-f]{16}")
 CAPTION = ("id", "path", "label", "class_name")
 
 
@@ -66,6 +67,16 @@ class Index:
     def report_file(self) -> Path:
         """The page; ``report.json`` lies beside it. Written last."""
         return self.folder / "report.html"
+
+    @property
+    def gallery_file(self) -> Path:
+        """SQLite: what the pages show of this version, in the orders in which they page through it."""
+        return self.folder / "gallery.db"
+
+    @property
+    def published_file(self) -> Path:
+        """JSON: the run that published this version, and when; absent before."""
+        return self.folder / "published.json"
 
     @property
     def manifest_file(self) -> Path:
@@ -121,6 +132,13 @@ def open_index(root: DataRoot, version: str = CURRENT) -> Index:
 
     Raises LookalikeError where there is none, or it is not complete.
     """
+    index = name_index(root, version)
+    index.verify()
+    return index
+
+
+def name_index(root: DataRoot, version: str = CURRENT) -> Index:
+    """As ``open_index``, but the version itself is not looked at."""
     if version in (BUILT, CURRENT):
         try:
             version = (root.index / version).read_text(encoding="utf-8").strip()
@@ -129,11 +147,9 @@ def open_index(root: DataRoot, version: str = CURRENT) -> Index:
             raise LookalikeError(
                 f"no index is {done} in {root.index}: run the DAG similarity_index first."
             ) from error
-    if not re.fullmatch(r"[0-9a-f]{16}", version):
+    if not VERSION.fullmatch(version):
         raise LookalikeError(f"{version!r} is no index version: give 16 hex digits, {CURRENT} or {BUILT}.")
-    index = Index(root.index / version)
-    index.verify()
-    return index
+    return Index(root.index / version)
 
 
 def _crc32(file: Path) -> int:

@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 from jobs.atomic import staged_file
 from jobs.errors import LookalikeError
 from jobs.logs import run_step, section
-from jobs.paths import QUERY_PICTURE, DataRoot, resized_file, safe_name
+from jobs.names import name_of, plain
+from jobs.paths import QUERY_PICTURE, DataRoot, resized_file
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +84,6 @@ def read_answer(folder: Path) -> dict[str, Any]:
     return told
 
 
-def name_of(picture: dict[str, Any]) -> str:
-    """What a person calls the picture: its class, else its file."""
-    return str(picture["class_name"] or picture["label"] or Path(picture["path"]).name)
-
-
 def same_class(told: dict[str, Any], picture: dict[str, Any]) -> bool:
     return picture["label"] is not None and picture["label"] == told["query"]["label"]
 
@@ -95,25 +91,20 @@ def same_class(told: dict[str, Any], picture: dict[str, Any]) -> bool:
 def table(told: dict[str, Any]) -> list[str]:
     """The answer as lines of text: rank, distance, same class, name and file."""
     query = told["query"]
-    names = [_plain(name_of(picture)) for picture in told["neighbours"]]
+    names = [plain(name_of(picture)) for picture in told["neighbours"]]
     wide = min(48, max([len(name) for name in names] + [10]))
-    lines = [f"query     {_plain(name_of(query))}  ({_plain(Path(query['path']).name)})"]
+    lines = [f"query     {plain(name_of(query))}  ({plain(Path(query['path']).name)})"]
     lines.append(f"{'rank':>4}  {'distance':>8}  {'':4}  {'class':<{wide}}  file")
     for picture, name in zip(told["neighbours"], names, strict=True):
         same = "same" if same_class(told, picture) else ""
         short = textwrap.shorten(name, wide, placeholder="…")
         lines.append(
             f"{picture['rank']:>4}  {picture['distance']:>8.4f}  {same:<4}  {short:<{wide}}  "
-            f"{_plain(Path(picture['path']).name)}"
+            f"{plain(Path(picture['path']).name)}"
         )
     if told["note"]:
         lines.append(told["note"])
     return lines
-
-
-def _plain(text: str) -> str:
-    """Names may hold newlines and control characters; a line of text may not."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _tile(
@@ -139,7 +130,7 @@ def _tile(
     across = draw.textlength(badge, _font(15, bold=True)) + 18
     draw.rounded_rectangle((left, top, left + across, top + 26), 6, frame if frame != OTHER else INK)
     draw.text((left + 9, top + 4), badge, "white", _font(15, bold=True))
-    lines = textwrap.wrap(_plain(name_of(picture)), 26, max_lines=2, placeholder=" …")
+    lines = textwrap.wrap(plain(name_of(picture)), 26, max_lines=2, placeholder=" …")
     for number, line in enumerate(lines):
         draw.text((left + 6, top + TILE + 8 + 20 * number), line, INK, _font(15))
     below = top + TILE + CAPTION - 28
@@ -148,7 +139,7 @@ def _tile(
         if same:
             draw.text((left + TILE - 6, below), "same class", SAME, _font(14, bold=True), anchor="ra")
     else:
-        file_name = textwrap.shorten(_plain(Path(picture["path"]).name), 26, placeholder="…")
+        file_name = textwrap.shorten(plain(Path(picture["path"]).name), 26, placeholder="…")
         draw.text((left + 6, below), file_name, QUIET, _font(14))
 
 
@@ -169,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def step(options: argparse.Namespace) -> None:
         root = DataRoot.from_env()
-        draw_montage(root, root.queries / safe_name(options.run))
+        draw_montage(root, root.query_folder(options.run))
 
     return run_step(parser, step, argv)
 

@@ -31,6 +31,11 @@ class DataRoot:
         return cls(Path(named).expanduser().resolve() if named else PROJECT / "data")
 
     @property
+    def inbox(self) -> Path:
+        """Where new pictures land; read, never written. It may be a link to a folder elsewhere."""
+        return self.root / "inbox"
+
+    @property
     def sources(self) -> Path:
         """What the project drew or downloaded itself, one folder a source."""
         return self.root / "sources"
@@ -69,8 +74,17 @@ class DataRoot:
         return self.root / "index"
 
     @property
+    def uploads(self) -> Path:
+        """Pictures that people asked about, decoded and encoded anew."""
+        return self.root / "uploads"
+
+    @property
     def queries(self) -> Path:
         return self.root / "queries"
+
+    def query_folder(self, run: str) -> Path:
+        """Where the answer of the run lies; ``run`` may be any text."""
+        return self.queries / safe_name(run)
 
 
 def resized_file(root: DataRoot, geometry: str, id_: str) -> Path:

@@ -21,7 +21,7 @@ from jobs.logs import run_step, section
 from jobs.lookup import RANDOM, Asked, look_up
 from jobs.manifest import CURRENT, Index, open_index
 from jobs.packed import unpack
-from jobs.paths import DataRoot, safe_name
+from jobs.paths import DataRoot
 from jobs.search import Search, exact_search, sketch_search
 from jobs.session import spark_session
 
@@ -62,7 +62,7 @@ def answer(
         raise LookalikeError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}.")
     index = open_index(root, version)
     manifest = index.manifest()
-    folder = root.queries / safe_name(run)
+    folder = root.query_folder(run)
     asked = look_up(root, index, query, seed, folder)
     log.info(f"query {asked.told['id'] or '(not in the index)'}: {asked.told['path']!r}")
     with section("query"), spark_session("query") as spark:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jobs.atomic import write_json, write_text
@@ -20,11 +19,12 @@ from jobs.errors import LookalikeError
 from jobs.frontier import sketch_frontier, stock_frontier
 from jobs.logs import run_step, section
 from jobs.manifest import BUILT, Index, open_index
+from jobs.near_duplicates import near_duplicates, stored_neighbours
 from jobs.packed import Part, draw, parts
 from jobs.paths import DataRoot, resized_file
 from jobs.quality import class_measures, histogram, hubness
 from jobs.report_page import render
-from jobs.search import Ids, exact_search, index_search
+from jobs.search import exact_search, index_search
 from jobs.sketch import Floats, Sketch
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,6 @@ QUERIES = 5_000
 FRONTIER_QUERIES = 200
 DEEPEST = 100
 """R of R-precision and MAP@R is at most this; a class may hold half of all pictures."""
-NEAR = 0.5
-"""Two pictures nearer than this share of the usual distance to the nearest are near-duplicates."""
 SHOWN_PAIRS, SHOWN_HUBS, SHOWN_GROUPS = 24, 6, 12
 
 
@@ -100,7 +98,7 @@ def measure(root: DataRoot, index: Index) -> dict[str, Any]:
         chance = float((others[labelled] / (len(captions) - 1)).mean())
         counts = {"queries": int(labelled.sum()), "classes": int(classes.max()) + 1}
         report["semantics"] = {**counts, "chance": chance, **measures}
-    neighbours, lengths = _stored(index, all_ids)
+    neighbours, lengths = stored_neighbours(index, all_ids)
     report["hubness"] = _hubness(neighbours, captions)
     report["near_duplicates"] = _near_duplicates(neighbours, lengths, captions)
     report["same_bytes"] = _same_bytes(root)
@@ -135,18 +133,6 @@ def _distances(queries: Floats, nearest: Floats) -> dict[str, Any]:
     }
 
 
-def _stored(index: Index, all_ids: Ids) -> tuple[NDArray[Any], Floats]:
-    """Every picture's stored neighbours as rows of ``all_ids``, and their distances: (n, k) both."""
-    table = pq.read_table(index.neighbours).sort_by("id")
-    pairs = table["neighbours"].combine_chunks()
-    counts = pairs.value_lengths().to_numpy()
-    ids, distances = (pairs.flatten().field(name) for name in ("id", "distance"))
-    rows = np.searchsorted(all_ids, np.array(ids.to_pylist(), "S32"))
-    # All have as many, for a picture's others are all the rest.
-    shape = (len(counts), int(counts[0]))
-    return rows.reshape(shape), distances.to_numpy().reshape(shape)
-
-
 def _hubness(neighbours: NDArray[Any], captions: list[dict[str, Any]]) -> dict[str, Any]:
     times = np.bincount(neighbours.ravel(), minlength=len(captions))
     hubs = [
@@ -158,14 +144,7 @@ def _hubness(neighbours: NDArray[Any], captions: list[dict[str, Any]]) -> dict[s
 def _near_duplicates(
     neighbours: NDArray[Any], distances: Floats, captions: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    threshold = NEAR * float(np.median(distances[:, 0]))
-    rows, places = np.nonzero(distances < threshold)
-    pairs = {
-        (min(row, other), max(row, other)): float(distance)
-        for row, other, distance in zip(
-            rows.tolist(), neighbours[rows, places].tolist(), distances[rows, places].tolist(), strict=True
-        )
-    }
+    threshold, pairs = near_duplicates(neighbours, distances)
 
     def conflict(pair: tuple[int, int]) -> bool:
         labels = {captions[row]["label"] for row in pair} - {None}

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from jobs.montage import name_of
+from jobs.names import name_of, plain
 from jobs.report_plots import plots
 from jobs.report_svg import PALETTE, percent
 
@@ -90,13 +90,9 @@ def _made_with(told: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` with every character that is not for showing, at any depth, as a space.
-
-    Among them are newlines, marks that turn the direction of text, and halves of characters,
-    which could not even be written as UTF-8.
-    """
+    """``value`` with every text in it made plain, at any depth."""
     if isinstance(value, str):
-        return "".join(char if char.isprintable() else " " for char in value)
+        return plain(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

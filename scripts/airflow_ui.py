@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from jobs.paths import DataRoot
+
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 HOST, PORT = "127.0.0.1", os.environ.get("AIRFLOW__API__PORT", "8080")
 ADDRESS = f"http://{HOST}:{PORT}"
@@ -26,6 +28,8 @@ def main() -> int:
     home = Path(os.environ["AIRFLOW_HOME"])
     home.mkdir(parents=True, exist_ok=True)
     log = home / "standalone.log"
+    inbox = DataRoot.from_env().inbox
+    inbox.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _is_up():
         print(f"error: something answers on {ADDRESS} already: stop it first.", file=sys.stderr)
@@ -55,7 +59,8 @@ def main() -> int:
                 return 1
             passwords = json.loads((home / "simple_auth_manager_passwords.json.generated").read_text())
             print(f"\n  address   {ADDRESS}/dags/similarity_index\n  user      admin")
-            print(f"  password  {passwords['admin']}\n\nCtrl-C stops it.", flush=True)
+            print(f"  password  {passwords['admin']}")
+            print(f"\nPictures that land in {inbox} are indexed by themselves.\nCtrl-C stops it.", flush=True)
             return airflow.wait()
         except KeyboardInterrupt:
             return 0

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jobs.paths import DataRoot, safe_name
+from jobs.paths import DataRoot
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 SPARK_HOOK = "airflow.task.hooks.airflow.providers.apache.spark"
@@ -30,7 +30,7 @@ class DagRun:
     @property
     def answer(self) -> Path:
         """The folder under ``queries/`` that the run's query wrote to."""
-        return DataRoot.from_env().queries / safe_name(self.run_id)
+        return DataRoot.from_env().query_folder(self.run_id)
 
 
 def run_dag(dag_id: str, conf: dict[str, Any], home: Path, show: Callable[[str], None]) -> DagRun:

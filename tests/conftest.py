@@ -36,6 +36,14 @@ os.environ.pop("LOOKALIKE_CARS_DIR", None)
 logging.getLogger("py4j").setLevel(logging.WARNING)
 
 
+_LONGEST = ("test_people", "test_whole_run", "test_engines")
+"""Files that take minutes; begun last, they would be waited for alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else 99)
+
+
 def pytest_sessionfinish() -> None:
     shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
 

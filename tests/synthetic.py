@@ -4,6 +4,7 @@ index of it."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,22 @@ from jobs.atomic import write_json, write_text
 from jobs.calibrate import calibrate_vectors
 from jobs.catalog_rows import read_catalog, write_catalog
 from jobs.embeddings import EmbeddingStore
+from jobs.gallery import lay_out_gallery
 from jobs.index import LshParams, build_index
 from jobs.manifest import CURRENT, Index
+from jobs.neighbours import store_neighbours
 from jobs.paths import DataRoot, resized_file
+from jobs.report import write_report
 from jobs.vectors import assemble_vectors
 
 FINGERPRINT = "0123456789abcdef"
-MODEL = {"architecture": "resnet18", "weights": "random", "geometry": "squash", "dimension": 512}
+MODEL: dict[str, Any] = {
+    "architecture": "resnet18",
+    "weights": "random",
+    "geometry": "squash",
+    "precision": "fp32",
+    "dimension": 512,
+}
 
 
 def picture_id(number: int) -> str:
@@ -84,6 +94,13 @@ def make_index(root: DataRoot, params: LshParams | None = None) -> Index:
     index = build_index(root, params or LshParams())
     write_text(root.index / CURRENT, index.version)
     return index
+
+
+def show_index(root: DataRoot) -> None:
+    """What the steps after ``index`` add to the version that was built last."""
+    store_neighbours(root)
+    lay_out_gallery(root)
+    write_report(root)
 
 
 def keep(root: DataRoot, pictures: int) -> None:

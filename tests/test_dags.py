@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk.exceptions import ParamValidationError
 
+from dags.similarity_index import NIGHTLY
 from tests.conftest import PROJECT
 
 TASKS = {
     "similarity_index": [
         "sources",
         "catalog",
+        "changes",
         "embed",
         "vectors",
         "calibrate",
         "index",
         "neighbours",
+        "gallery",
         "report",
         "publish",
         "query",
@@ -64,8 +69,13 @@ def test_every_dag_is_described_tagged_and_bounded(dagbag: DagBag, dag_id: str) 
         assert param is not None or "null" in schema["type"]
 
 
-def test_one_index_run_at_a_time(dagbag: DagBag) -> None:
-    assert dagbag.dags["similarity_index"].max_active_runs == 1
+def test_one_index_run_at_a_time_by_the_inbox_or_the_clock_and_none_at_once(dagbag: DagBag) -> None:
+    index = dagbag.dags["similarity_index"]
+    assert index.max_active_runs == 1
+    # Or a run would start as soon as the DAG is unpaused.
+    assert index.start_date is None and not index.catchup and NIGHTLY._run_immediately == timedelta(0)
+    condition: Any = index.timetable.asset_condition
+    assert [asset.name for asset in condition.objects] == ["lookalike_inbox"]
 
 
 @pytest.mark.parametrize(
@@ -124,4 +134,8 @@ def test_rooms_import_one_way() -> None:
     for file in (PROJECT / "jobs").rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         for room in ("airflow", "dags", "plugins"):
+            assert f"import {room}" not in text and f"from {room}" not in text, f"{file} imports {room}"
+    for file in (PROJECT / "plugins").rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        for room in ("dags", "torch", "pyspark"):
             assert f"import {room}" not in text and f"from {room}" not in text, f"{file} imports {room}"

@@ -18,10 +18,10 @@ from jobs.index import LshParams, build_index
 from jobs.manifest import BUILT, CURRENT, Index, open_index
 from jobs.neighbours import store_neighbours
 from jobs.paths import DataRoot
-from jobs.publish import publish
+from jobs.publish import publish, published_settings
 from jobs.quality import class_measures, hubness
 from jobs.report import write_report
-from tests.synthetic import make_index, make_root, picture_id, unit_vectors
+from tests.synthetic import make_index, make_root, picture_id, show_index, unit_vectors
 
 pytestmark = pytest.mark.usefixtures("spark")
 PICTURES = 400
@@ -38,8 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> DataRoot:
         writer.writerow((picture_id(1), "/pictures/copy.jpg", "2", True))
     make_index(root)
     (root.index / CURRENT).unlink()
-    store_neighbours(root)
-    write_report(root)
+    show_index(root)
     return root
 
 
@@ -157,8 +156,7 @@ def test_near_duplicates_with_conflicting_labels_come_first(tmp_path: Path) -> N
 def test_the_smallest_indexes_have_a_report_too(tmp_path: Path, pictures: int) -> None:
     root, _ = make_root(tmp_path, pictures)
     make_index(root)
-    store_neighbours(root)
-    write_report(root)
+    show_index(root)
     report = told(open_index(root))
     assert report["frontier"] is None and report["search"] == "exact"
     assert report["hubness"]["k"] == min(10, pictures - 1)
@@ -169,24 +167,32 @@ def test_what_reaches_its_target_is_published(root: DataRoot) -> None:
     assert publish(root) == open_index(root, CURRENT) == open_index(root, BUILT)
 
 
+def test_who_published_and_what_was_asked_for_is_kept(root: DataRoot) -> None:
+    assert published_settings(root) is None
+    index = publish(root, run="manual__1", settings={"source": "inbox", "recall": 0.9})
+    assert json.loads(index.published_file.read_text())["run"] == "manual__1"
+    assert published_settings(root) == {"source": "inbox", "recall": 0.9}
+    publish(root, index.version)  # put back by hand
+    assert published_settings(root) == {"source": "inbox", "recall": 0.9}
+
+
 def test_below_its_target_an_index_has_its_report_but_is_not_published(root: DataRoot) -> None:
     published = publish(root)
     poor = build_index(root, LshParams(refined=1))
-    store_neighbours(root)
-    write_report(root)
+    show_index(root)
     assert told(poor)["recall"]["lower_bound"] < 0.95
     with pytest.raises(LookalikeError, match=r"below the target 0.95, and is not published"):
         publish(root)
     assert open_index(root) == published != open_index(root, BUILT)
 
 
-@pytest.mark.parametrize("step", ["neighbours", "report"])
-def test_without_neighbours_or_report_nothing_is_published(root: DataRoot, step: str) -> None:
+@pytest.mark.parametrize("step", ["neighbours", "gallery", "report"])
+def test_what_there_is_nothing_to_look_at_of_is_not_published(root: DataRoot, step: str) -> None:
     index = open_index(root, BUILT)
     if step == "neighbours":
         shutil.rmtree(index.neighbours)
     else:
-        index.report_file.unlink()
+        (index.gallery_file if step == "gallery" else index.report_file).unlink()
     with pytest.raises(LookalikeError, match=f"run the step {step} first"):
         publish(root)
     assert not (root.index / CURRENT).exists()

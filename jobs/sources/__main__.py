@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jobs.errors import LookalikeError
@@ -18,7 +19,8 @@ from jobs.sources.stanford_cars import stanford_cars
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("sample", "stanford_cars", "folder")
+SOURCES = ("sample", "stanford_cars", "folder", "inbox")
+INBOX = "inbox"
 
 
 def find_source(
@@ -32,6 +34,8 @@ def find_source(
 ) -> Source:
     """Return the source ``name``, drawn or downloaded first where it is not there yet.
 
+    The inbox joins every source as a split of its own; ``inbox`` is that alone.
+
     Raises LookalikeError where it can't be had, UnreachableError where trying later may help.
     """
     with section(f"source {name}"):
@@ -43,8 +47,15 @@ def find_source(
             if not directory:
                 raise LookalikeError("source folder needs a folder: say where your pictures are.")
             source = folder(Path(directory), label_rule)
+        elif name == INBOX:
+            if not root.inbox.is_dir():
+                raise LookalikeError(f"{root.inbox} is no folder: make it and put pictures there.")
+            source = Source(INBOX, ())
         else:
             raise LookalikeError(f"source {name!r} is unknown: choose one of {', '.join(SOURCES)}.")
+        if root.inbox.is_dir():
+            landed = replace(folder(root.inbox).splits[0], name=INBOX)
+            source = replace(source, splits=(*source.splits, landed))
         for split in source.splits:
             labels = split.labels or split.label_rule.replace("_", " ")
             log.info(f"split {split.name}: pictures in {split.pictures}, labels: {labels}")

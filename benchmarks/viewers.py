@@ -1,0 +1,169 @@
+"""Fifty viewers paging the gallery at once, beside Airflow's own list of DAGs: make bench-viewers."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import requests
+from PIL import Image
+
+from benchmarks.shown import say, table
+from jobs.atomic import write_json, write_text
+from jobs.gallery import lay_out_gallery
+from jobs.manifest import CURRENT, Index
+from jobs.paths import DataRoot, resized_file
+from plugins.pages.shelf import ALL, PAGE, open_gallery
+from scripts.airflow_server import Server, running_airflow
+
+VERSION = "0" * 16
+CLASSES, NEIGHBOURS = 196, 10
+PAUSE_S = 1.0
+"""Between two pages, as somebody who leafs through fast."""
+
+
+def make_gallery(root: DataRoot, pictures: int) -> Index:
+    """Publish an index of nothing but a gallery: random neighbours, one picture in all tiles."""
+    index, random = Index(root.index / VERSION), np.random.default_rng(0)
+    index.neighbours.mkdir(parents=True)
+    ids = [f"{number:032x}" for number in range(pictures)]
+    names = [f"Class {number % CLASSES:03d}" for number in range(pictures)]
+    captions = {
+        "id": ids,
+        "path": [f"/pictures/{id_}.jpg" for id_ in ids],
+        "label": names,
+        "class_name": names,
+    }
+    pq.write_table(pa.table(captions), index.captions_file)
+    others = random.integers(0, pictures, (pictures, NEIGHBOURS))
+    distances = np.sort(random.uniform(0.4, 0.9, (pictures, NEIGHBOURS)).astype(np.float32))
+    pairs = [
+        [{"id": ids[other], "distance": float(length)} for other, length in zip(row, lengths, strict=True)]
+        for row, lengths in zip(others.tolist(), distances, strict=True)
+    ]
+    pq.write_table(pa.table({"id": ids, "neighbours": pairs}), index.neighbours / "part.parquet")
+    write_json(index.manifest_file, {"files": {}, "model": {"geometry": "squash"}})
+    write_text(root.index / CURRENT, VERSION)
+    lay_out_gallery(root, VERSION)
+    noise = Image.fromarray(random.integers(0, 256, (28, 28, 3), np.uint8)).resize((224, 224))
+    for id_ in ids[: 20 * PAGE]:
+        file = resized_file(root, "squash", id_)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        noise.save(file, quality=90)
+    return index
+
+
+@dataclass
+class Seen:
+    """What viewers met: seconds a request, and what was not answered by 200."""
+
+    seconds: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def share(self, percent: float) -> float:
+        return float(np.percentile(self.seconds, percent)) * 1_000
+
+
+def view(server: Server, viewers: int, seconds: float, address: Callable[[int, int], str]) -> Seen:
+    """Let ``viewers`` ask for ``address(viewer, turn)`` at once, each with a pause between two requests."""
+    seen, end = Seen(), time.monotonic() + seconds
+
+    def leaf(viewer: int) -> None:
+        with requests.Session() as session:
+            session.cookies.set("_token", server.token)
+            time.sleep(PAUSE_S * viewer / viewers)
+            turn = 0
+            while time.monotonic() < end:
+                started = time.monotonic()
+                try:
+                    status = session.get(server.base + address(viewer, turn), timeout=30).status_code
+                except requests.RequestException as error:
+                    seen.errors.append(type(error).__name__)
+                else:
+                    seen.seconds.append(time.monotonic() - started)
+                    if status != 200:
+                        seen.errors.append(str(status))
+                turn += 1
+                time.sleep(PAUSE_S)
+
+    threads = [threading.Thread(target=leaf, args=(viewer,)) for viewer in range(viewers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seen
+
+
+def _sizes(folder: Path, sizes: Sequence[int]) -> list[list[str]]:
+    """What reading one page costs in galleries of several sizes, as ratios to the first."""
+    costs = []
+    for pictures in sizes:
+        index = make_gallery(DataRoot(folder / str(pictures)), pictures)
+        numbers = np.random.default_rng(1).integers(1, pictures // PAGE + 1, 300).tolist()
+        started = time.perf_counter()
+        for number in numbers:
+            with open_gallery(index) as gallery:
+                gallery.page(ALL, False, number)
+        costs.append((time.perf_counter() - started) / len(numbers))
+    return [[f"{size:,}", f"{cost / costs[0]:.2f}"] for size, cost in zip(sizes, costs, strict=True)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.viewers", description=__doc__)
+    parser.add_argument("--viewers", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--pictures", type=int, default=10_000)
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="lookalike-viewers-") as name:
+        folder = Path(name)
+        say("lay out galleries")
+        sizes = _sizes(folder, [1_000, 10_000, 100_000])
+        root = DataRoot(folder / "data")
+        index = make_gallery(root, options.pictures)
+        with open_gallery(index) as gallery:
+            shown = [row["id"] for row in gallery.page(ALL, False, 1).pictures]
+        pages = options.pictures // PAGE
+        prefix = "/lookalike"
+        asked: dict[str, Callable[[int, int], str]] = {
+            "the gallery": lambda viewer, turn: f"{prefix}/?page={1 + (7 * viewer + turn) % pages}",
+            "a picture of it": lambda viewer, turn: (
+                f"{prefix}/versions/{VERSION}/pictures/{shown[(viewer + turn) % len(shown)]}.jpg"
+            ),
+            "Airflow's list of DAGs, page": lambda viewer, turn: "/ui/dags?limit=50&offset=0",
+            "Airflow's list of DAGs, API": lambda viewer, turn: "/api/v2/dags?limit=50",
+        }
+        seen = {}
+        with running_airflow(folder / "airflow", LOOKALIKE_DATA=str(root.root)) as server:
+            for what, address in asked.items():
+                say(f"{options.viewers} viewers, {options.seconds:.0f} s: {what}")
+                seen[what] = view(server, options.viewers, options.seconds, address)
+    reference = seen["Airflow's list of DAGs, page"].share(95)
+    table(
+        f"{options.viewers} viewers for {options.seconds:.0f} s each, {PAUSE_S:.0f} s between two requests:",
+        ["what", "requests", "errors", "median, ms", "p95, ms", "p95 beside Airflow's list"],
+        [
+            [
+                what,
+                f"{len(one.seconds):,}",
+                f"{len(one.errors)} {' '.join(sorted(set(one.errors)))}".strip(),
+                f"{one.share(50):.0f}",
+                f"{one.share(95):.0f}",
+                f"{one.share(95) / reference:.2f}",
+            ]
+            for what, one in seen.items()
+        ],
+    )
+    table("Reading a page of 60, beside the smallest gallery:", ["pictures", "ratio"], sizes)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

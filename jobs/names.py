@@ -1,0 +1,20 @@
+"""How pictures are called where people read of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def name_of(picture: dict[str, Any]) -> str:
+    """What a person calls the picture: its class, else its file."""
+    return str(picture["class_name"] or picture["label"] or Path(picture["path"]).name)
+
+
+def plain(text: str) -> str:
+    """``text`` with every character that is not for showing as a space.
+
+    Among them are newlines, marks that turn the direction of text, and halves of characters, which
+    could not even be written as UTF-8.
+    """
+    return "".join(char if char.isprintable() else " " for char in text)

@@ -1,0 +1,58 @@
+"""Decode a picture from standard input and keep it as one that a query may name."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import resource
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.atomic import staged_file
+from jobs.errors import LookalikeError
+from jobs.logs import run_step
+from jobs.paths import DataRoot
+from jobs.pictures import BadPictureError, open_picture, to_rgb
+
+MAX_PIXELS = 50_000_000
+SIDE = 1_024
+"""A larger picture is made smaller: four times what the network sees."""
+MEMORY, SECONDS = 2 << 30, 20
+
+
+def keep_upload(content: bytes, root: DataRoot) -> Path:
+    """Write ``content`` as an upright RGB JPEG of at most 1,024 pixels a side, under a name of ours.
+
+    Nothing of the file itself is kept: no name, no EXIF, no colour profile. Raises LookalikeError
+    where it is no picture that can be used.
+    """
+    try:
+        with open_picture(io.BytesIO(content)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise BadPictureError(f"larger than {MAX_PIXELS // 1_000_000} million pixels")
+            image.draft("RGB", (SIDE, SIDE))
+            picture = to_rgb(image)
+    except BadPictureError as error:
+        raise LookalikeError(f"The picture can't be used: {error}.") from error
+    picture.thumbnail((SIDE, SIDE))
+    target = root.uploads / f"{uuid.uuid4().hex}.jpg"
+    with staged_file(target) as staging:
+        picture.save(staging, "JPEG", quality=92)
+    return target
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m jobs.upload < picture", description=__doc__)
+
+    def step(options: argparse.Namespace) -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        print(keep_upload(sys.stdin.buffer.read(), DataRoot.from_env()))
+
+    return run_step(parser, step, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

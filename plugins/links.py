@@ -1,0 +1,46 @@
+"""Buttons on a task that lead to what it made. Airflow asks for them when the task has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from airflow.sdk import BaseOperatorLink, conf
+
+PREFIX = "/lookalike"
+
+
+def page(path: str) -> str:
+    """The address of one of our pages, below whatever path Airflow itself is served under."""
+    base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+    return f"{base}{PREFIX}/{path}"
+
+
+class MontageLink(BaseOperatorLink):
+    """Query and montage: the run's page."""
+
+    name = "Look-alikes"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        return page(f"runs/{quote(ti_key.run_id)}?dag_id={quote(ti_key.dag_id)}")
+
+
+class ReportLink(BaseOperatorLink):
+    """Report: its page of the version that was built last, which is the one the task told of."""
+
+    name = "Report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        from jobs.manifest import BUILT, name_index
+        from jobs.paths import DataRoot
+
+        return page(f"versions/{name_index(DataRoot.from_env(), BUILT).version}/report.html")
+
+
+class GalleryLink(BaseOperatorLink):
+    """Gallery and publish: the published pictures."""
+
+    name = "Gallery"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        return page("")

@@ -1,0 +1,30 @@
+"""What Lookalike adds to Airflow's UI: its pages, and where they are found."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+from plugins.links import PREFIX
+from plugins.pages.app import app
+
+
+class LookalikePlugin(AirflowPlugin):
+    name = "lookalike"
+    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Lookalike"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Lookalike",
+            "href": f"{PREFIX}/",
+            "destination": "nav",
+            "url_route": "lookalike",
+            "nav_top_level": True,
+            "icon": f"{PREFIX}/static/icon.svg",
+            "icon_dark_mode": f"{PREFIX}/static/icon-dark.svg",
+        },
+        {
+            "name": "Look-alikes",
+            "href": f"{PREFIX}/runs/{{RUN_ID}}?dag_id={{DAG_ID}}",
+            "destination": "dag_run",
+            "url_route": "look-alikes",
+        },
+    ]

@@ -1,0 +1,45 @@
+"""Who may do what on our pages: what Airflow lets them do with the two DAGs, and nothing across sites."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from fastapi import Depends, Header, HTTPException
+
+INDEX_DAG, QUERY_DAG = "similarity_index", "similarity_query"
+
+READ = [Depends(requires_access_dag("GET", DagAccessEntity.RUN, dag)) for dag in (INDEX_DAG, QUERY_DAG)]
+"""To see anything, icons included; without a login the answer is 401, whatever the address."""
+
+
+def from_our_pages(
+    x_requested_with: Annotated[str, Header()] = "", sec_fetch_site: Annotated[str, Header()] = "same-origin"
+) -> None:
+    """A page of another site can't set that header unasked, and is never let to."""
+    if x_requested_with != "lookalike" or sec_fetch_site not in ("same-origin", "none"):
+        raise HTTPException(403, "This is done from Lookalike's own pages.")
+
+
+ASK = [Depends(requires_access_dag("POST", DagAccessEntity.RUN, QUERY_DAG)), Depends(from_our_pages)]
+"""To upload a picture and ask about it."""
+
+EDIT = [Depends(requires_access_dag("PUT", param_dag_id=INDEX_DAG)), Depends(from_our_pages)]
+"""To make another version current."""
+
+
+def may_ask(user: GetUserDep) -> bool:
+    """Whether the pages show what uploads and triggers."""
+    allowed: Any = get_auth_manager().is_authorized_dag(
+        method="POST", access_entity=DagAccessEntity.RUN, details=DagDetails(id=QUERY_DAG), user=user
+    )
+    return bool(allowed)
+
+
+def may_edit(user: GetUserDep) -> bool:
+    """Whether the pages show the button that makes another version current."""
+    return bool(
+        get_auth_manager().is_authorized_dag(method="PUT", details=DagDetails(id=INDEX_DAG), user=user)
+    )

@@ -1,0 +1,237 @@
+"""Lookalike's pages inside Airflow: gallery, picture, find, runs, quarantine.
+
+Every route needs a login and the right to read the DAGs. Nothing is found by a path of the request: pictures
+by their content hash, answers by their run, versions by their name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from jobs.errors import LookalikeError
+from jobs.manifest import CURRENT, name_index
+from jobs.names import name_of, plain
+from jobs.paths import QUERY_PICTURE, DataRoot, resized_file
+from jobs.publish import publish
+from plugins.pages import shelf
+from plugins.pages.access import ASK, EDIT, INDEX_DAG, QUERY_DAG, READ, may_ask, may_edit
+from plugins.pages.uploads import receive
+
+HERE = Path(__file__).parent
+STATIC = {
+    "pages.css": "text/css",
+    "theme.js": "text/javascript",
+    "pages.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+    "icon-dark.svg": "image/svg+xml",
+}
+POLICY = (
+    "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+)
+REPORT_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self'"
+)
+FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+"""For what is named by its content."""
+
+app = FastAPI(
+    title="Lookalike",
+    docs_url=None,
+    redoc_url=None,
+    openapi_url=None,
+    dependencies=READ,
+    redirect_slashes=False,
+)
+Root = Annotated[DataRoot, Depends(DataRoot.from_env)]
+Ask = Annotated[bool, Depends(may_ask)]
+
+environment = Environment(
+    loader=FileSystemLoader(HERE),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+environment.filters |= {
+    "name": name_of,
+    "file": lambda path: Path(path).name,
+    "plain": plain,
+    "count": lambda number: f"{number:,}",
+    "percent": lambda share: f"{100 * share:.3g} %",
+}
+
+
+@app.middleware("http")
+async def say_what_may_load(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    answer = await call_next(request)
+    for name, value in (
+        ("Content-Security-Policy", POLICY),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "same-origin"),
+        ("Cache-Control", "private, no-cache"),
+    ):
+        answer.headers.setdefault(name, value)
+    return answer
+
+
+@app.exception_handler(LookalikeError)
+def tell(request: Request, error: LookalikeError) -> Response:
+    """What a person can mend is a sentence: on a page for who looks, as JSON for a script."""
+    if request.method != "GET":
+        return JSONResponse({"detail": str(error)}, 400)
+    return _page(request, "problem.html", 404, problem=str(error), here="")
+
+
+def _page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    base = request.scope["root_path"]
+    # Airflow itself is served one level above us.
+    values |= {"base": base, "airflow": base.rpartition("/")[0], "query_dag": QUERY_DAG}
+    return HTMLResponse(environment.get_template(template).render(values), status)
+
+
+@app.get("/")
+def gallery(
+    request: Request,
+    root: Root,
+    class_: Annotated[int, Query(alias="class", ge=0)] = shelf.ALL,
+    folded: bool = False,
+    page: Annotated[int, Query(ge=1, le=10**9)] = 1,
+    version: str = CURRENT,
+) -> Response:
+    index = name_index(root, version)
+    with shelf.open_gallery(index) as opened:
+        shown, classes = opened.page(class_, folded, page), opened.classes()
+
+    def link(number: int) -> str:
+        number = min(max(number, 1), shown.pages)
+        asked = {"class": class_, "folded": int(folded), "page": number, "version": version}
+        return "?" + urlencode(asked)
+
+    return _page(
+        request,
+        "gallery.html",
+        here="gallery",
+        index=index,
+        version=version,
+        shown=shown,
+        classes=classes,
+        chosen=class_,
+        folded=folded,
+        first=shelf.PAGE * (shown.number - 1) + 1,
+        link=link,
+    )
+
+
+@app.get("/pictures/{id_}")
+def picture(request: Request, root: Root, id_: str, ask: Ask, version: str = CURRENT) -> Response:
+    index = name_index(root, version)
+    with shelf.open_gallery(index) as opened:
+        found = opened.picture(id_)
+        if not found:
+            raise LookalikeError(f"Index {index.version} holds no such picture: it may have been removed.")
+        neighbours, alike = opened.neighbours(found), opened.alike(found)
+    return _page(
+        request,
+        "picture.html",
+        here="gallery",
+        index=index,
+        version=version,
+        picture=found,
+        neighbours=neighbours,
+        alike=alike,
+        may_ask=ask,
+    )
+
+
+@app.get("/versions/{version}/pictures/{id_}.jpg")
+def picture_file(root: Root, version: str, id_: str) -> Response:
+    """The 224 x 224 copy, which the project itself encoded."""
+    geometry = shelf.manifest(name_index(root, version))["model"]["geometry"]
+    if not re.fullmatch("[0-9a-f]{32}", id_):
+        raise HTTPException(404, "A picture's id is 32 hex digits.")
+    return _file(resized_file(root, geometry, id_), "image/jpeg", FOR_EVER)
+
+
+@app.get("/find")
+def find(request: Request, ask: Ask) -> Response:
+    return _page(request, "find.html", here="find", may_ask=ask)
+
+
+@app.post("/uploads", dependencies=ASK)
+async def upload(request: Request, root: Root) -> dict[str, str]:
+    """Take a picture as the request's body; answer what the param ``query`` is to be."""
+    return {"query": await receive(request, root)}
+
+
+@app.get("/runs")
+def runs(request: Request, root: Root, edit: Annotated[bool, Depends(may_edit)]) -> Response:
+    return _page(request, "runs.html", here="runs", versions=shelf.versions(root), may_edit=edit)
+
+
+@app.get("/runs/{run}")
+def run(request: Request, root: Root, run: str, dag_id: str = QUERY_DAG) -> Response:
+    """What a DAG run made, or how far it is."""
+    ours = dag_id in (INDEX_DAG, QUERY_DAG)
+    told = shelf.answer(root.query_folder(run)) if ours else None
+    return _page(request, "run.html", here="runs", run=run, dag_id=dag_id, ours=ours, told=told)
+
+
+@app.get("/runs/{run}/{name}")
+def run_file(root: Root, run: str, name: str) -> Response:
+    kinds = {
+        "montage.png": "image/png",
+        "neighbours.json": "application/json",
+        QUERY_PICTURE: "image/jpeg",
+    }
+    if name not in kinds:
+        raise HTTPException(404, "A run has no such file.")
+    return _file(root.query_folder(run) / name, kinds[name], {})
+
+
+@app.get("/versions/{version}/report.html")
+def report(root: Root, version: str) -> Response:
+    return _file(
+        name_index(root, version).report_file, "text/html", {"Content-Security-Policy": REPORT_POLICY}
+    )
+
+
+@app.post("/versions/{version}/current", dependencies=EDIT)
+def make_current(root: Root, version: str) -> dict[str, str]:
+    """Let queries ask this version; it stays until pictures land that no version holds."""
+    return {"version": publish(root, version).version}
+
+
+@app.get("/quarantine")
+def quarantine(request: Request, root: Root, page: Annotated[int, Query(ge=1, le=10**6)] = 1) -> Response:
+    files, more = shelf.quarantined(root, page)
+    return _page(request, "quarantine.html", here="quarantine", files=files, page=page, more=more)
+
+
+@app.get("/static/{name}")
+def static(name: str) -> Response:
+    if name not in STATIC:
+        raise HTTPException(404, "There is no such file.")
+    return _file(HERE / "static" / name, STATIC[name], {})
+
+
+@app.api_route("/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+def nothing(rest: str) -> None:
+    """Whatever is not here needs a login all the same."""
+    raise HTTPException(404, "There is no such page.")
+
+
+def _file(file: Path, kind: str, headers: dict[str, str]) -> Response:
+    if not file.is_file():
+        raise HTTPException(404, "That file is not there.")
+    return FileResponse(file, media_type=kind, headers=headers)

@@ -1,0 +1,128 @@
+// What pages do beyond links: choose a class, ask about a picture, follow a run, put a version back.
+const { airflow, base, queryDag } = document.body.dataset;
+const OURS = { "X-Requested-With": "lookalike" };
+const say = document.querySelector("[data-say]");
+
+function tell(text, wrong = false) {
+  say.textContent = text;
+  say.classList.toggle("wrong", wrong);
+  say.hidden = !text;
+}
+
+async function send(address, options) {
+  let answer;
+  try {
+    answer = await fetch(address, options);
+  } catch {
+    throw new Error("Airflow can't be reached: look whether it still runs, and try again.");
+  }
+  const told = await answer.json().catch(() => ({}));
+  if (answer.ok) return told;
+  if (answer.status === 401) throw new Error("You are no longer logged in: reload the page.");
+  throw new Error(typeof told.detail === "string" ? told.detail : `Airflow refused (${answer.status}).`);
+}
+
+// Trigger the query as who is logged in, through Airflow's own API, and go where its run is shown.
+async function ask(query) {
+  tell("Starting the search …");
+  const run = await send(`${airflow}/api/v2/dags/${queryDag}/dagRuns`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ logical_date: null, conf: { query } }),
+  });
+  location.href = `${base}/runs/${encodeURIComponent(run.dag_run_id)}?dag_id=${queryDag}`;
+}
+
+async function guarded(work) {
+  document.body.classList.add("busy");
+  try {
+    await work();
+  } catch (error) {
+    tell(error.message, true);
+  } finally {
+    document.body.classList.remove("busy");
+  }
+}
+
+async function upload(file) {
+  tell(`Sending ${file.name} …`);
+  const { query } = await send(`${base}/uploads`, {
+    method: "POST",
+    headers: { ...OURS, "Content-Type": file.type || "application/octet-stream" },
+    body: file,
+  });
+  await ask(query);
+}
+
+for (const choice of document.querySelectorAll("[data-submits]"))
+  choice.addEventListener("change", () => choice.form.submit());
+
+for (const button of document.querySelectorAll("[data-ask]"))
+  button.addEventListener("click", () => guarded(() => ask(button.dataset.ask)));
+
+for (const button of document.querySelectorAll("[data-restore]"))
+  button.addEventListener("click", () =>
+    guarded(async () => {
+      tell("Checking that version's files …");
+      const { version } = await send(`${base}/versions/${button.dataset.restore}/current`, {
+        method: "POST",
+        headers: OURS,
+      });
+      tell(`Version ${version} is current.`);
+      location.reload();
+    }),
+  );
+
+const drop = document.querySelector("[data-drop]");
+if (drop) {
+  const input = drop.querySelector("input");
+  input.addEventListener("change", () => input.files.length && guarded(() => upload(input.files[0])));
+  for (const over of ["dragenter", "dragover"])
+    drop.addEventListener(over, (event) => (event.preventDefault(), drop.classList.add("over")));
+  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    const [file] = event.dataTransfer.files;
+    if (file) guarded(() => upload(file));
+    else tell("That was no file: drop a picture from your computer.", true);
+  });
+}
+
+// A run that is not done yet: its tasks, asked for every second or so, then the page anew.
+const progress = document.querySelector("[data-run]");
+if (progress) guarded(follow);
+
+async function follow() {
+  const { run, dag } = progress.dataset;
+  const address = `${airflow}/api/v2/dags/${encodeURIComponent(dag)}/dagRuns/${encodeURIComponent(run)}`;
+  for (;;) {
+    const [{ state }, { task_instances: tasks }] = await Promise.all([
+      send(address),
+      send(`${address}/taskInstances`),
+    ]);
+    progress.replaceChildren(...tasks.toSorted(byStart).map(step));
+    if (state === "failed") {
+      const failed = tasks.find((task) => task.state === "failed");
+      throw new Error(`The run failed${failed ? ` in ${failed.task_id}: its log says why` : ""}.`);
+    }
+    if (state === "success") {
+      if (tasks.some((task) => task.task_id === "montage" && task.state === "success")) return location.reload();
+      return tell("The run ended early: nothing was new, so there is no montage.");
+    }
+    tell(state === "queued" ? "Waiting for a free worker …" : "Searching …");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+function byStart(one, other) {
+  return (one.start_date ?? "9").localeCompare(other.start_date ?? "9");
+}
+
+function step(task) {
+  const item = document.createElement("li");
+  item.className = task.state ?? "none";
+  const spent = task.duration ? ` ${task.duration.toFixed(0)} s` : "";
+  item.textContent = `${task.task_id}: ${task.state ?? "to come"}${spent}`;
+  return item;
+}

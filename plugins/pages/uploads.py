@@ -1,0 +1,69 @@
+"""Take in a picture that somebody asks about."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+
+from fastapi import HTTPException, Request
+
+from jobs.manifest import name_index
+from jobs.paths import PROJECT, DataRoot
+from jobs.scan import content_id
+from plugins.pages.shelf import open_gallery
+
+MAX_BYTES = 20_000_000
+PATIENCE_S = 30.0
+AT_ONCE = asyncio.Semaphore(2)
+"""Pictures that are decoded at once."""
+
+
+async def receive(request: Request, root: DataRoot) -> str:
+    """Read the picture in the request's body; return what ``similarity_query`` takes as its query.
+
+    That is the id of a picture of the index where the bytes are the same, else the path of a copy
+    under ``uploads/``: decoded and encoded anew, in a process of its own with little memory and
+    time, because nobody vouches for the file and a decoder may crash.
+
+    Raises HTTPException with a sentence.
+    """
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_BYTES:
+            raise HTTPException(413, f"The file is larger than {MAX_BYTES // 1_000_000} MB.")
+    if not content:
+        raise HTTPException(400, "The file is empty.")
+    return await asyncio.to_thread(_known, root, bytes(content)) or await _kept(root, bytes(content))
+
+
+def _known(root: DataRoot, content: bytes) -> str | None:
+    with open_gallery(name_index(root)) as gallery:
+        found = gallery.picture(content_id(content))
+    return str(found["id"]) if found else None
+
+
+async def _kept(root: DataRoot, content: bytes) -> str:
+    async with AT_ONCE:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "jobs.upload",
+            cwd=PROJECT,
+            env={**os.environ, "LOOKALIKE_DATA": str(root.root)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            said, wrong = await asyncio.wait_for(process.communicate(content), PATIENCE_S)
+        except TimeoutError as error:
+            process.kill()
+            await process.wait()
+            raise HTTPException(400, "The picture takes too long to decode.") from error
+    if process.returncode == 0:
+        return said.decode().strip()
+    sentence = re.search("^error: (.*)$", wrong.decode(errors="replace"), re.MULTILINE)
+    raise HTTPException(400, sentence[1] if sentence else "The file crashes the decoder.")
