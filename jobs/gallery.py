@@ -84,7 +84,8 @@ def _fill(database: sqlite3.Connection, index: Index) -> None:
     )
     database.executemany("INSERT INTO neighbours VALUES (?, ?, ?, ?)", _ranked(neighbours, distances))
     is_first = alike == np.arange(len(alike))
-    order = np.lexsort(([row["path"] for row in captions], classes))
+    # By class and path; what has no class comes last.
+    order = np.lexsort(([row["path"] for row in captions], classes, named == ""))
     for folded, rows in ((0, order), (1, order[is_first[order]])):
         for numbers in (np.full_like(classes, ALL), classes + 1):
             database.executemany("INSERT INTO places VALUES (?, ?, ?, ?)", _placed(numbers, folded, rows))

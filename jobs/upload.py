@@ -37,7 +37,7 @@ def keep_upload(content: bytes, root: DataRoot) -> Path:
     except BadPictureError as error:
         raise LookalikeError(f"The picture can't be used: {error}.") from error
     picture.thumbnail((SIDE, SIDE))
-    target = root.uploads / f"{uuid.uuid4().hex}.jpg"
+    target = root.uploads / f"uploaded-{uuid.uuid4().hex[:12]}.jpg"
     with staged_file(target) as staging:
         picture.save(staging, "JPEG", quality=92)
     return target

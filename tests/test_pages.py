@@ -231,7 +231,7 @@ def test_an_upload_is_kept_encoded_anew_under_a_name_of_ours(user: TestClient, r
     told = upload(user, sent)
     assert told.status_code == 200, told.text
     kept = Path(told.json()["query"])
-    assert kept.parent == root.uploads and re.fullmatch(r"[0-9a-f]{32}\.jpg", kept.name)
+    assert kept.parent == root.uploads and re.fullmatch(r"uploaded-[0-9a-f]{12}\.jpg", kept.name)
     assert b"where I live" not in kept.read_bytes()
     with Image.open(kept) as image:
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (341, 1024))

@@ -85,6 +85,69 @@ def ours(page: Page) -> FrameLocator:
     return page.frame_locator("iframe")
 
 
+def test_gallery_inside_airflow_leads_from_neighbour_to_neighbour(house: House, page: Page) -> None:
+    page.get_by_role("link", name="Lookalike").first.click()
+    inside = ours(page)
+    expect(inside.get_by_role("heading", name="Gallery")).to_be_visible()
+    tiles = inside.locator(".tile")
+    expect(tiles).to_have_count(min(60, open_index(house.root).manifest()["images"]))
+    for _ in range(2):
+        tiles.nth(1).click()
+        expect(inside.get_by_role("heading", name="Nearest neighbours")).to_be_visible()
+        assert inside.locator(".badge").all_inner_texts()[:3] == ["1", "2", "3"]
+    for shot in inside.locator(".tile img").all()[:5]:
+        assert shot.evaluate("image => image.decode().then(() => image.naturalWidth)") == 224
+    inside.get_by_role("link", name="Gallery").click()
+    choice = inside.get_by_label("Class")
+    choice.focus()
+    choice.select_option(index=1)
+    expect(inside.locator(".quiet").first).to_contain_text(re.compile("of \\d+"))
+
+
+def test_a_run_has_a_tab_and_its_tasks_a_button(house: House, page: Page) -> None:
+    run = quote(house.first_run)
+    page.goto(f"{house.server.base}/dags/{INDEX}/runs/{run}")
+    page.get_by_role("link", name="Look-alikes").first.click()
+    expect(ours(page).get_by_role("heading", name="Montage")).to_be_visible()
+    for task, name, wanted in (
+        ("query", "Look-alikes", "Montage"),
+        ("montage", "Look-alikes", "Montage"),
+        ("report", "Report", "Recall"),
+    ):
+        told = house.server.request("GET", f"/api/v2/dags/{INDEX}/dagRuns/{run}/taskInstances/{task}/links")[
+            1
+        ]["extra_links"]
+        page.goto(house.server.base + told[name])
+        expect(page.locator("body")).to_contain_text(re.compile(wanted, re.IGNORECASE))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_as_light_or_dark_as_airflow(house: House, page: Page, scheme: str) -> None:
+    page.evaluate("scheme => localStorage.setItem('theme', scheme)", scheme)
+    page.goto(f"{house.server.base}/plugin/lookalike")
+    body = ours(page).locator("body")
+    expect(body).to_be_visible()
+    brightness = body.evaluate("body => Math.max(...getComputedStyle(body).backgroundColor.match(/\\d+/g))")
+    assert (brightness > 200) == (scheme == "light")
+
+
+def test_a_narrow_screen_needs_no_sideways_scrolling(house: House, page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    for address in ("", "find", "runs", "quarantine", f"runs/{quote(house.first_run)}?dag_id={INDEX}"):
+        page.goto(f"{house.server.base}/lookalike/{address}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+
+
+def test_who_is_not_logged_in_sees_nothing(house: House, browser: Browser) -> None:
+    context = browser.new_context()
+    stranger = context.new_page()
+    for address in ("/lookalike/", "/lookalike/find", "/lookalike/runs", "/lookalike/static/pages.css"):
+        answer = stranger.goto(house.server.base + address)
+        assert answer is not None and answer.status == 401
+        assert "Gallery" not in stranger.content()
+    context.close()
+
+
 def test_what_lands_is_indexed_by_itself_and_found(house: House) -> None:
     server, root = house.server, house.root
     assert house.runs_before == 0  # no run but those that somebody or something asked for
@@ -118,7 +181,7 @@ def test_what_lands_is_indexed_by_itself_and_found(house: House) -> None:
     assert "burst1-1.jpg" in {Path(one["path"]).name for one in answer["neighbours"]}
 
 
-def test_late_labels_are_joined_and_a_touched_file_is_nothing_new(house: House) -> None:
+def test_a_file_that_was_only_touched_is_nothing_new(house: House) -> None:
     server, root = house.server, house.root
     before, known = open_index(root).version, len(server.runs(INDEX))
 
@@ -132,35 +195,6 @@ def test_late_labels_are_joined_and_a_touched_file_is_nothing_new(house: House) 
     tasks = server.tasks(INDEX, run)
     assert (tasks["changes"], tasks["embed"], tasks["publish"]) == ("skipped",) * 3
     assert open_index(root).version == before
-
-    known = len(server.runs(INDEX))
-    embedded = {file: file.stat().st_mtime_ns for file in root.embeddings.rglob("shard-*")}
-    (root.inbox / "labels.csv").write_text("image,label\nburst0-0.jpg,Late label\n")
-    run = until(next_run, 120, "the run that labels start")
-    server.finish(INDEX, run)
-    assert open_index(root).version != before
-    labels = {Path(row["path"]).name: row["label"] for row in open_index(root).captions()}
-    assert labels["burst0-0.jpg"] == "Late label"
-    assert {file: file.stat().st_mtime_ns for file in root.embeddings.rglob("shard-*")} == embedded
-
-
-def test_gallery_inside_airflow_leads_from_neighbour_to_neighbour(house: House, page: Page) -> None:
-    page.get_by_role("link", name="Lookalike").first.click()
-    inside = ours(page)
-    expect(inside.get_by_role("heading", name="Gallery")).to_be_visible()
-    tiles = inside.locator(".tile")
-    expect(tiles).to_have_count(min(60, open_index(house.root).manifest()["images"]))
-    for _ in range(2):
-        tiles.nth(1).click()
-        expect(inside.get_by_role("heading", name="Nearest neighbours")).to_be_visible()
-        assert inside.locator(".badge").all_inner_texts()[:3] == ["1", "2", "3"]
-    for shot in inside.locator(".tile img").all()[:5]:
-        assert shot.evaluate("image => image.decode().then(() => image.naturalWidth)") == 224
-    inside.get_by_role("link", name="Gallery").click()
-    choice = inside.get_by_label("Class")
-    choice.focus()
-    choice.select_option(index=1)
-    expect(inside.locator(".quiet").first).to_contain_text(re.compile("of \\d+"))
 
 
 def test_a_photo_is_uploaded_and_its_montage_shown(house: House, page: Page, tmp_path: Path) -> None:
@@ -183,24 +217,7 @@ def test_a_photo_is_uploaded_and_its_montage_shown(house: House, page: Page, tmp
     expect(inside.locator(".tile")).to_have_count(5)
     run = house.server.runs(QUERY)[-1]
     assert run["triggering_user_name"] == house.server.user
-    assert re.fullmatch(r"[0-9a-f]{32}\.jpg", Path(run["conf"]["query"]).name)
-
-
-def test_a_run_has_a_tab_and_its_tasks_a_button(house: House, page: Page) -> None:
-    run = quote(house.first_run)
-    page.goto(f"{house.server.base}/dags/{INDEX}/runs/{run}")
-    page.get_by_role("link", name="Look-alikes").first.click()
-    expect(ours(page).get_by_role("heading", name="Montage")).to_be_visible()
-    for task, name, wanted in (
-        ("query", "Look-alikes", "Montage"),
-        ("montage", "Look-alikes", "Montage"),
-        ("report", "Report", "Recall"),
-    ):
-        told = house.server.request("GET", f"/api/v2/dags/{INDEX}/dagRuns/{run}/taskInstances/{task}/links")[
-            1
-        ]["extra_links"]
-        page.goto(house.server.base + told[name])
-        expect(page.locator("body")).to_contain_text(re.compile(wanted, re.IGNORECASE))
+    assert Path(run["conf"]["query"]).parent == house.root.uploads
 
 
 def test_an_earlier_version_is_put_back_by_its_button(house: House, page: Page) -> None:
@@ -213,30 +230,3 @@ def test_an_earlier_version_is_put_back_by_its_button(house: House, page: Page) 
     until(lambda: open_index(house.root).version != current, 30, "the other version")
     row = inside.locator("tr", has_text=open_index(house.root).version)
     expect(row.locator(".current")).to_be_visible()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_are_as_light_or_dark_as_airflow(house: House, page: Page, scheme: str) -> None:
-    page.evaluate("scheme => localStorage.setItem('theme', scheme)", scheme)
-    page.goto(f"{house.server.base}/plugin/lookalike")
-    body = ours(page).locator("body")
-    expect(body).to_be_visible()
-    brightness = body.evaluate("body => Math.max(...getComputedStyle(body).backgroundColor.match(/\\d+/g))")
-    assert (brightness > 200) == (scheme == "light")
-
-
-def test_a_narrow_screen_needs_no_sideways_scrolling(house: House, page: Page) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
-    for address in ("", "find", "runs", "quarantine", f"runs/{quote(house.first_run)}?dag_id={INDEX}"):
-        page.goto(f"{house.server.base}/lookalike/{address}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
-
-
-def test_who_is_not_logged_in_sees_nothing(house: House, browser: Browser) -> None:
-    context = browser.new_context()
-    stranger = context.new_page()
-    for address in ("/lookalike/", "/lookalike/find", "/lookalike/runs", "/lookalike/static/pages.css"):
-        answer = stranger.goto(house.server.base + address)
-        assert answer is not None and answer.status == 401
-        assert "Gallery" not in stranger.content()
-    context.close()

@@ -48,8 +48,8 @@ class Gallery:
         self._database = database
 
     def classes(self) -> list[Row]:
-        """class, name (None: without a label), pictures, folded; the first one stands for all."""
-        return self._rows("SELECT * FROM classes ORDER BY class")
+        """class, name (None: without a label), pictures, folded; all first, those without last."""
+        return self._rows("SELECT * FROM classes ORDER BY class != 0, name IS NULL, class")
 
     def page(self, class_: int, folded: bool, number: int) -> Page:
         count = self._rows(
