@@ -32,6 +32,8 @@ os.environ.update(
     SPARK_LOCAL_IP="127.0.0.1",
 )
 os.environ.pop("LOOKALIKE_CARS_DIR", None)
+# Every JVM here lives for seconds: compiling well costs it more than it gains.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 # Otherwise it logs after pytest has closed its streams.
 logging.getLogger("py4j").setLevel(logging.WARNING)
 

@@ -73,7 +73,7 @@ def test_one_index_run_at_a_time_by_the_inbox_or_the_clock_and_none_at_once(dagb
     index = dagbag.dags["similarity_index"]
     assert index.max_active_runs == 1
     # Or a run would start as soon as the DAG is unpaused.
-    assert index.start_date is None and not index.catchup and NIGHTLY._run_immediately == timedelta(0)
+    assert index.start_date is None and not index.catchup and NIGHTLY.run_immediately == timedelta(0)
     condition: Any = index.timetable.asset_condition
     assert [asset.name for asset in condition.objects] == ["lookalike_inbox"]
 
