@@ -92,7 +92,7 @@ def addresses() -> list[tuple[str, str]]:
     for route in app.routes:
         assert isinstance(route, APIRoute), f"{route} bypasses what asks for a login"
         address = re.sub(r"{(\w+)(?::\w+)?}", lambda name: samples[name[1]], route.path)
-        found += [(method, PREFIX + address) for method in route.methods]
+        found += [(method, PREFIX + address) for method in sorted(route.methods)]
     for added in ("/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect", "/static/", "/.env"):
         found.append(("GET", PREFIX + added))
     return found

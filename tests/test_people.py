@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwr
 from jobs.catalog_rows import read_catalog
 from jobs.manifest import open_index
 from jobs.paths import DataRoot
-from plugins.inbox import EVERY_S
+from plugins.inbox import EVERY_S, SEEN, snapshot
 from scripts.airflow_server import Server, running_airflow, until
 from tests.pictures import write_picture
 
@@ -195,6 +195,12 @@ def test_a_file_that_was_only_touched_is_nothing_new(house: House) -> None:
     tasks = server.tasks(INDEX, run)
     assert (tasks["changes"], tasks["embed"], tasks["publish"]) == ("skipped",) * 3
     assert open_index(root).version == before
+
+    # What was told is kept by Airflow, so a triggerer that is started anew tells nothing again.
+    assets = server.request("GET", "/api/v2/assets?name_pattern=lookalike_inbox")[1]["assets"]
+    kept = f"/api/v2/assets/{assets[0]['id']}/state-store/{SEEN}"
+    told, _ = snapshot(root.inbox)
+    until(lambda: server.request("GET", kept)[1]["value"] == told, 30, "the note of what was told")
 
 
 def test_a_photo_is_uploaded_and_its_montage_shown(house: House, page: Page, tmp_path: Path) -> None:
