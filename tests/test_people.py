@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -83,6 +83,15 @@ def page(browser: Browser, house: House) -> Iterator[Page]:
 def ours(page: Page) -> FrameLocator:
     """Our page inside Airflow's."""
     return page.frame_locator("iframe")
+
+
+def test_airflow_is_there_for_who_knows_the_password_and_reads_its_file_alone(house: House) -> None:
+    server = house.server
+    assert server.address.startswith(server.base)
+    assert server.dags() == {INDEX: False, QUERY: False}
+    assert replace(server, token="").request("GET", "/api/v2/dags")[0] == 401
+    passwords = next(server.log.parent.glob("*passwords*"))
+    assert passwords.stat().st_mode & 0o077 == 0
 
 
 def test_gallery_inside_airflow_leads_from_neighbour_to_neighbour(house: House, page: Page) -> None:
