@@ -42,6 +42,9 @@ def main() -> int:
         "AIRFLOW__API__PORT": PORT,
         "AIRFLOW__API__BASE_URL": ADDRESS,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{ADDRESS}/execution/",
+        # The server works on forty requests at once; with its usual 15 connections to the
+        # database, fifty people who look at Airflow's own list of DAGs bring it to a halt.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50",
     }
     print(f"Starting Airflow (its log: {log}) ...", flush=True)
     with log.open("w", encoding="utf-8") as file:
