@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def scan(folder: Path) -> tuple[list[Found], int]:
             if os.path.splitext(name)[1].lower() not in PICTURE_SUFFIXES:
                 others += 1
                 continue
-            found.append(_found(Path(directory, name), folder, inside))
+            found.append(_found(os.path.join(directory, name), folder, inside))
     return sorted(found, key=lambda file: file.path), others
 
 
@@ -72,8 +73,8 @@ def _refuse(error: OSError) -> None:
     ) from error
 
 
-def _found(path: Path, folder: Path, inside: Path) -> Found:
-    text, relative = str(path), path.relative_to(folder).as_posix()
+def _found(text: str, folder: Path, inside: Path) -> Found:
+    relative = text.removeprefix(str(folder)).lstrip("/")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -81,14 +82,16 @@ def _found(path: Path, folder: Path, inside: Path) -> Found:
         shown_relative = os.fsencode(relative).decode("utf-8", "backslashreplace")
         return Found(shown, shown_relative, 0, 0, "file name is not UTF-8: rename the file")
     try:
-        stat = path.stat()
-        if path.is_symlink() and not path.resolve().is_relative_to(inside):
-            return Found(text, relative, 0, 0, "symbolic link out of the folder")
+        seen = os.lstat(text)
+        if stat.S_ISLNK(seen.st_mode):
+            seen = os.stat(text)
+            if not Path(text).resolve().is_relative_to(inside):
+                return Found(text, relative, 0, 0, "symbolic link out of the folder")
     except OSError as error:
         return Found(text, relative, 0, 0, f"cannot be read: {error.strerror}")
-    if not path.is_file():
+    if not stat.S_ISREG(seen.st_mode):
         return Found(text, relative, 0, 0, "not a regular file")
-    return Found(text, relative, stat.st_size, stat.st_mtime_ns)
+    return Found(text, relative, seen.st_size, seen.st_mtime_ns)
 
 
 def look(path: str) -> Look:
