@@ -17,6 +17,7 @@ from benchmarks.embed_rates import measure_rates
 from benchmarks.embed_runs import measure_memory, measure_runs
 from benchmarks.process import in_process
 from benchmarks.real import catalog_cars, chosen_weights, usable_pictures
+from benchmarks.sections import add_only
 from benchmarks.shown import Quantity, say, show_logs, table
 from jobs.catalog_rows import read_catalog
 from jobs.paths import PROJECT, DataRoot
@@ -25,18 +26,9 @@ SECTIONS = ("rates", "decode", "forwards", "runs", "memory", "engines")
 PICTURES, REPEATS = 600, 5
 
 
-def _sections(text: str) -> list[str]:
-    if unknown := set(text.split(",")) - set(SECTIONS):
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
-    return text.split(",")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.embed", description=__doc__)
-    several = ",".join(SECTIONS)
-    parser.add_argument(
-        "--only", type=_sections, default=SECTIONS, help=f"some of {several}; all if left out"
-    )
+    add_only(parser, SECTIONS)
     parser.add_argument(
         "--pictures",
         type=int,

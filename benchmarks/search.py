@@ -16,6 +16,7 @@ from benchmarks.growth import show_growth
 from benchmarks.million import show_million
 from benchmarks.peers import show_peers
 from benchmarks.real import catalog_cars, embed_cars, unit_vectors
+from benchmarks.sections import add_only
 from benchmarks.shown import Quantity, say, show_logs, table
 from jobs.paths import PROJECT, DataRoot
 from jobs.sketch import Floats
@@ -30,18 +31,9 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
 
 
-def _sections(text: str) -> list[str]:
-    if unknown := set(text.split(",")) - set(SECTIONS):
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
-    return text.split(",")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    several = ",".join(SECTIONS)
-    parser.add_argument(
-        "--only", type=_sections, default=SECTIONS, help=f"some of {several}; all if left out"
-    )
+    add_only(parser, SECTIONS)
     parser.add_argument(
         "--sizes", type=_numbers, default=SIZES, help="pictures the steps are run on, ascending"
     )

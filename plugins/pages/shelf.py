@@ -127,13 +127,14 @@ def versions(root: DataRoot) -> list[Row]:
     for index in map(Index, folders):
         if not index.manifest_file.is_file():
             continue
-        run = published(index).get("run")
+        told = published(index)
+        run = told.get("run")
         answer = root.query_folder(run) if run else None
         found.append(
             {
                 **manifest(index),
                 "run": run,
-                "published_at": published(index).get("at"),
+                "published_at": told.get("at"),
                 "is_current": index.version == current,
                 "has_report": index.report_file.is_file(),
                 "has_montage": bool(answer and (answer / "montage.png").is_file()),
