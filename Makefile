@@ -49,11 +49,25 @@ bench-embed: $(VENV)/.bench ## what embedding costs: beside what the cores allow
 bench-viewers: $(VENV)/.dev ## fifty viewers in the gallery at once, beside Airflow's own pages
 	@$(BIN)/python -m benchmarks.viewers $(BENCH)
 
+up: ## Airflow on PostgreSQL and a Spark cluster, in containers; the UI on 127.0.0.1:8080
+	@cluster/up.sh
+
+down: ## stop the containers; data stays
+	@cluster/compose.sh down
+
+logs: ## what the containers say, as they say it
+	@cluster/compose.sh logs --follow --tail=50
+
+demo-cluster: ## the demo on the containers: the table, and where the montage is
+	@cluster/up.sh && cluster/demo.sh
+
 lock: $(VENV)/.dev ## resolve requirements*.txt anew into their locks
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" requirements.txt -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--custom-compile-command "make lock" -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+		--custom-compile-command "make lock" -c requirements.lock requirements-cluster.txt -o requirements-cluster.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" -c requirements-cluster.lock requirements-dev.txt -o requirements-dev.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" -c requirements.lock requirements-bench.txt -o requirements-bench.lock
 
@@ -79,4 +93,4 @@ $(VENV)/.bench: requirements-bench.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
-.PHONY: help demo airflow test lint bench-cars bench-geometry bench-search bench-embed bench-viewers lock clean preflight
+.PHONY: help demo airflow test lint bench-cars bench-geometry bench-search bench-embed bench-viewers up down logs demo-cluster lock clean preflight

@@ -82,6 +82,11 @@ class DataRoot:
     def queries(self) -> Path:
         return self.root / "queries"
 
+    @property
+    def spark_events(self) -> Path:
+        """Spark's event logs of a cluster, where it is told to keep them."""
+        return self.root / "spark-events"
+
     def query_folder(self, run: str) -> Path:
         """Where the answer of the run lies; ``run`` may be any text."""
         return self.queries / safe_name(run)

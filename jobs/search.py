@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +51,12 @@ class Search:
         self, spark: SparkSession, queries: Floats, own: Sequence[str | None], k: int
     ) -> tuple[Ids, Floats]:
         """The same in one Spark job, a task a part, each of which sends k rows a query."""
-        # Thousands of queries are megabytes: sent to each machine once, not with each task.
-        question = spark.sparkContext.broadcast((self, queries, _encoded(own)))
+        # Thousands of queries are megabytes: sent to each machine once, not with each task. As bytes,
+        # because where Spark encrypts, PySpark fails to broadcast arrays (its stream takes no PickleBuffer).
+        question = spark.sparkContext.broadcast(pickle.dumps((self, queries, _encoded(own))))
 
         def find(name: str) -> pa.RecordBatch:
-            search, queries, excluded = question.value
+            search, queries, excluded = pickle.loads(question.value)
             ids, distances = search._in_part(name, queries, excluded, k)
             numbers = np.broadcast_to(np.arange(len(queries))[:, None], ids.shape)
             found = pa.array(ids.ravel().tolist(), pa.binary())

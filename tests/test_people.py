@@ -20,7 +20,8 @@ from jobs.manifest import open_index
 from jobs.neighbours import STORED
 from jobs.paths import DataRoot
 from plugins.inbox import EVERY_S, SEEN, snapshot
-from scripts.airflow_server import Server, running_airflow, until
+from scripts.airflow_api import until
+from scripts.airflow_server import Server, running_airflow
 from tests.pictures import write_picture
 
 pytestmark = pytest.mark.timeout(1200)
@@ -92,7 +93,7 @@ def ours(page: Page) -> FrameLocator:
 def test_airflow_is_there_for_who_knows_the_password_and_reads_its_file_alone(house: House) -> None:
     server = house.server
     assert server.address.startswith(server.base)
-    assert server.dags() == {INDEX: False, QUERY: False}
+    assert server.dags() == {INDEX: False, QUERY: False, "housekeeping": False}
     assert replace(server, token="").request("GET", "/api/v2/dags")[0] == 401
     passwords = next(server.log.parent.glob("*passwords*"))
     assert passwords.stat().st_mode & 0o077 == 0

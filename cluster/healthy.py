@@ -1,0 +1,40 @@
+"""Whether a part of the cluster works, for the health checks of docker-compose.yaml.
+
+``python -m cluster.healthy http://...`` asks an address; ``python -m cluster.healthy SchedulerJob`` looks
+into Airflow's database for the last sign of life of that job: a twentieth of the time of
+``airflow jobs check``, which loads all of Airflow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.request
+
+SILENCE_S = 60
+
+
+def answers(address: str) -> bool:
+    """Raises OSError where nothing answers, or not with success."""
+    with urllib.request.urlopen(address, timeout=5) as answer:
+        return bool(answer.status == 200)
+
+
+def lives(job: str) -> bool:
+    """Whether Airflow's ``job`` (SchedulerJob, DagProcessorJob, TriggererJob) told of itself lately."""
+    import psycopg2
+
+    database = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
+    with psycopg2.connect(database, connect_timeout=5) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(latest_heartbeat) > now() - %s * interval '1 second' FROM job "
+            "WHERE job_type = %s AND state = 'running'",
+            (SILENCE_S, job),
+        )
+        found = cursor.fetchone()
+    return bool(found and found[0])
+
+
+if __name__ == "__main__":
+    (what,) = sys.argv[1:]
+    raise SystemExit(not (answers(what) if what.startswith("http") else lives(what)))

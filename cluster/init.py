@@ -1,0 +1,46 @@
+"""What is done once before the others start: Spark's secret, Airflow's database, its first user, the folders.
+
+Run again it brings secret and password to what ``.env`` says, and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from jobs.atomic import write_text
+from jobs.paths import PROJECT, DataRoot
+
+
+def main() -> None:
+    os.umask(0o077)
+    DataRoot.from_env().spark_events.mkdir(parents=True, exist_ok=True)
+    _configure_spark(Path(os.environ["SPARK_CONF_DIR"]), os.environ["SPARK_SECRET"])
+    subprocess.run(["airflow", "db", "migrate"], check=True)
+    _make_user(os.environ["AIRFLOW_USER"], os.environ["AIRFLOW_PASSWORD"])
+
+
+def _configure_spark(folder: Path, secret: str) -> None:
+    # In a file, because Spark's drivers take the secret from nowhere else but their command line.
+    defaults = (PROJECT / "cluster" / "spark-defaults.conf").read_text(encoding="utf-8")
+    write_text(folder / "spark-defaults.conf", f"{defaults}spark.authenticate.secret {secret}\n")
+    logging = PROJECT / "jobs" / "spark-conf" / "log4j2.properties"
+    write_text(folder / logging.name, logging.read_text(encoding="utf-8"))
+
+
+def _make_user(name: str, password: str) -> None:
+    # Not by Airflow's command line, on which the password would stand for all to see.
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+    with get_application_builder() as builder:
+        security = builder.sm
+        if user := security.find_user(name):
+            security.reset_password(user.id, password)
+        else:
+            admin = security.find_role("Admin")
+            security.add_user(name, name, "", f"{name}@localhost", admin, password)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Builds the image, starts every container, waits until all are healthy and says where to look.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+compose=cluster/compose.sh
+PATIENCE_S=300
+
+if ! docker info >/dev/null 2>&1; then
+    echo "error: no Docker engine answers: install and start one, and see that you may use it (docker info)." >&2
+    exit 1
+fi
+cluster/make_env.sh
+setting() { sed -n "s/^$1=//p" .env; }
+
+echo "Building the image (about 9 GB with PyTorch; some minutes the first time) ..."
+$compose build --quiet
+$compose up --detach --scale spark-worker="$(setting SPARK_WORKERS)"
+
+echo "Waiting until all are healthy ..."
+until_s=$((SECONDS + PATIENCE_S))
+unhealthy() {
+    $compose ps --quiet | xargs docker inspect \
+        --format '{{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.State.ExitCode}}' \
+        | grep -v -e ' running healthy ' -e '-init[-_]1 exited  0$' -e '_init_1 exited  0$' || true
+}
+while [ -n "$(unhealthy)" ]; do
+    if [ $SECONDS -ge $until_s ]; then
+        echo "error: not healthy within $PATIENCE_S s; see make logs:" >&2
+        unhealthy >&2
+        exit 1
+    fi
+    sleep 2
+done
+cat <<END
+
+  address   http://127.0.0.1:$(setting LOOKALIKE_PORT)/dags/similarity_index
+  user      $(setting AIRFLOW_USER)
+  password  in .env: AIRFLOW_PASSWORD
+
+Pictures that land in $(setting LOOKALIKE_INBOX) are indexed by themselves. make down stops it.
+END
