@@ -16,12 +16,15 @@ from jobs.paths import PROJECT, DataRoot
 def main() -> None:
     os.umask(0o077)
     DataRoot.from_env().spark_events.mkdir(parents=True, exist_ok=True)
-    _configure_spark(Path(os.environ["SPARK_CONF_DIR"]), os.environ["SPARK_SECRET"])
+    configure_spark(Path(os.environ["SPARK_CONF_DIR"]), os.environ["SPARK_SECRET"])
     subprocess.run(["airflow", "db", "migrate"], check=True)
     _make_user(os.environ["AIRFLOW_USER"], os.environ["AIRFLOW_PASSWORD"])
 
 
-def _configure_spark(folder: Path, secret: str) -> None:
+def configure_spark(folder: Path, secret: str) -> None:
+    """Write what SPARK_CONF_DIR names, a folder that nobody else may enter."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o700)
     # In a file, because Spark's drivers take the secret from nowhere else but their command line.
     defaults = (PROJECT / "cluster" / "spark-defaults.conf").read_text(encoding="utf-8")
     write_text(folder / "spark-defaults.conf", f"{defaults}spark.authenticate.secret {secret}\n")

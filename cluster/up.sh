@@ -10,7 +10,8 @@ if ! docker info >/dev/null 2>&1; then
     exit 1
 fi
 cluster/make_env.sh
-setting() { sed -n "s/^$1=//p" .env; }
+# What is set in the environment overrules .env, as it does for Compose.
+setting() { printenv "$1" || sed -n "s/^$1=//p" .env; }
 
 echo "Building the image (about 9 GB with PyTorch; some minutes the first time) ..."
 $compose build --quiet

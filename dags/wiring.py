@@ -28,6 +28,12 @@ Task = TypeVar("Task")
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
 
+BUILD = "spark_default"
+"""The Airflow connection to the Spark that builds indexes."""
+# A query is answered at once: it does not queue for a cluster that builds an index, where it need not.
+QUERY = "spark_query" if "AIRFLOW_CONN_SPARK_QUERY" in os.environ else BUILD
+"""The connection to the Spark that queries run in, where it is another one."""
+
 ONLY_WHERE_IT_HELPS = ExceptionRetryPolicy(
     rules=[
         RetryRule(UnreachableError, RetryAction.RETRY, timedelta(minutes=5)),
@@ -56,17 +62,18 @@ def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
 
 def spark_submit(step: str, *arguments: str) -> None:
     """Run ``jobs/<step>.py`` by spark-submit from within a task; its log becomes the task's."""
-    hook = SparkSubmitHook(conn_id="spark_default", **_submission(step, arguments))
+    hook = SparkSubmitHook(conn_id=BUILD, **_submission(step, arguments))
     try:
         hook.submit(str(JOBS / f"{step}.py"))
     finally:
         hook.on_kill()  # where the task is ended before its job
 
 
-def spark_step(step: str, *arguments: str, retries: int = 1) -> SparkSubmitOperator:
-    """The task that runs ``jobs/<step>.py`` by spark-submit on the connection ``spark_default``."""
+def spark_step(step: str, *arguments: str, connection: str = BUILD, retries: int = 1) -> SparkSubmitOperator:
+    """The task that runs ``jobs/<step>.py`` by spark-submit."""
     return SparkSubmitOperator(
         task_id=step,
+        conn_id=connection,
         application=str(JOBS / f"{step}.py"),
         **_submission(step, arguments),
         # A lost executor or a full machine may be better in a minute.
@@ -98,6 +105,6 @@ def query_and_montage() -> SparkSubmitOperator:
         return {"montage": str(drawn), "neighbours": str(drawn.with_name("neighbours.json"))}
 
     # No retry: what fails here is the question, and it would fail again.
-    query = spark_step("query", "--run={{ run_id }}", *arguments, retries=0)
+    query = spark_step("query", "--run={{ run_id }}", *arguments, connection=QUERY, retries=0)
     query >> linked(montage(), MontageLink())
     return linked(query, MontageLink())

@@ -6,11 +6,13 @@ from airflow.plugins_manager import AirflowPlugin
 
 from plugins.links import PREFIX
 from plugins.pages.app import app
+from plugins.strangers import LoginFirst
 
 
 class LookalikePlugin(AirflowPlugin):
     name = "lookalike"
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Lookalike"}]  # noqa: RUF012
+    fastapi_root_middlewares = [{"middleware": LoginFirst, "name": "Login first"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "Lookalike",

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pyspark
 
+from cluster.init import configure_spark
+
 PROJECT = Path(__file__).resolve().parent.parent
 CLASS = Path(pyspark.__file__).parent / "bin" / "spark-class"
 DEPLOY = "org.apache.spark.deploy"
@@ -34,27 +36,46 @@ class Cluster:
         self.workers[worker].wait()
 
 
+def secured(folder: Path, secret: str) -> Path:
+    """Spark's settings as the containers have them, for processes of this machine."""
+    configure_spark(folder, secret)
+    with (folder / "spark-defaults.conf").open("a") as file:
+        file.write("spark.driver.host 127.0.0.1\nspark.driver.memory 1g\nspark.eventLog.enabled false\n")
+    return folder
+
+
 @contextmanager
-def standalone(workers: int, *, cores: int = 1, memory: str = "1g") -> Iterator[Cluster]:
-    """Start a master and ``workers`` of ``cores`` each on 127.0.0.1; all end with the block."""
+def standalone(
+    workers: int, *, cores: int = 1, memory: str = "1g", conf: Path | None = None
+) -> Iterator[Cluster]:
+    """Start a master and ``workers`` of ``cores`` each on 127.0.0.1; all end with the block.
+
+    ``conf`` is their SPARK_CONF_DIR.
+    """
     with tempfile.TemporaryDirectory(prefix="spark-cluster-") as name, ExitStack() as ends:
         folder = Path(name)
         web = ["--host", "127.0.0.1", "--webui-port", "0"]
-        _start(folder, "master", ["master.Master", *web, "--port", "0"], ends)
+        _start(folder, "master", ["master.Master", *web, "--port", "0"], conf, ends)
         master = _wait_for(folder / "master.log", r"(spark://127\.0\.0\.1:\d+)")[0]
-        started = []
+        started: list[subprocess.Popen[bytes]] = []
         for number in range(workers):
             size = ["--cores", str(cores), "--memory", memory, "--work-dir", str(folder / "work")]
-            started.append(_start(folder, f"worker{number}", ["worker.Worker", *web, *size, master], ends))
+            started.append(
+                _start(folder, f"worker{number}", ["worker.Worker", *web, *size, master], conf, ends)
+            )
         for number in range(workers):
             _wait_for(folder / f"worker{number}.log", "Successfully registered with master")
         yield Cluster(master, started)
 
 
-def _start(folder: Path, name: str, arguments: list[str], ends: ExitStack) -> subprocess.Popen[bytes]:
+def _start(
+    folder: Path, name: str, arguments: list[str], conf: Path | None, ends: ExitStack
+) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "SPARK_LOCAL_IP": "127.0.0.1"}
     environment |= {"PYSPARK_PYTHON": sys.executable, "SPARK_NO_DAEMONIZE": "1"}
-    environment.pop("SPARK_CONF_DIR", None)  # our logging would hide what is waited for
+    environment.pop("SPARK_CONF_DIR", None)
+    if conf:
+        environment["SPARK_CONF_DIR"] = str(conf)
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
             [str(CLASS), f"{DEPLOY}.{arguments[0]}", *arguments[1:]],

@@ -22,7 +22,7 @@ from jobs.shards import Picture, cut
 from jobs.sources.folder import folder
 from tests.converted import MODEL, root_with_converted_weights
 from tests.pictures import cut_jpeg, write_picture, write_pictures
-from tests.spark_cluster import PROJECT, Cluster, standalone
+from tests.spark_cluster import PROJECT, Cluster, secured, standalone
 
 FIRST, LATER = 70, 600
 
@@ -32,14 +32,14 @@ def take_in(pictures: Path, root: DataRoot) -> EmbeddingStore:
     return EmbeddingStore(root.embeddings / MODEL.fingerprint)
 
 
-def submit(cluster: Cluster, root: DataRoot) -> subprocess.Popen[str]:
+def submit(cluster: Cluster, root: DataRoot, conf: Path) -> subprocess.Popen[str]:
     """The step as the DAG starts it."""
     submit = str(Path(sys.executable).with_name("spark-submit"))
     cluster_options = ["--master", cluster.master, "--conf", f"spark.executorEnv.PYTHONPATH={PROJECT}"]
     step = [str(PROJECT / "jobs" / "embed.py"), "--engine=spark", "--weights=random", "--max-quarantined=0.9"]
     return subprocess.Popen(
         [submit, *cluster_options, *step],
-        env={**os.environ, "LOOKALIKE_DATA": str(root.root), "PYSPARK_PYTHON": sys.executable},
+        env=os.environ | {"LOOKALIKE_DATA": str(root.root), "SPARK_CONF_DIR": str(conf)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -87,12 +87,13 @@ def test_a_cluster_embeds_as_one_machine_does_and_a_lost_worker_loses_nothing(
     write_picture(pictures / "again.jpg", seed=0)
     (pictures / "cut.jpg").write_bytes(cut_jpeg())
     write_picture(pictures / "gone.jpg", seed=FIRST)
-    with standalone(2) as cluster:
+    conf = secured(tmp_path / "conf", "known-to-all-of-them")
+    with standalone(2, conf=conf) as cluster:
         for each in (alone, root):
             take_in(pictures, each)
         (pictures / "gone.jpg").rename(tmp_path / "gone.jpg")
         embed_catalog(alone, MODEL, max_quarantined=0.9)
-        told, _ = (run := submit(cluster, root)).communicate()
+        told, _ = (run := submit(cluster, root, conf)).communicate()
         assert run.returncode == 0, told
         assert f"{FIRST:,} embedded, 0 kept, 2 quarantined" in told
         assert_equal(root, alone)
@@ -101,7 +102,7 @@ def test_a_cluster_embeds_as_one_machine_does_and_a_lost_worker_loses_nothing(
         write_pictures(pictures, LATER)
         store = take_in(pictures, root)
         before = set(store.shards())
-        run = submit(cluster, root)
+        run = submit(cluster, root, conf)
         while len(set(store.shards()) - before) < 3:
             assert run.poll() is None, run.communicate()[0]
             time.sleep(0.05)

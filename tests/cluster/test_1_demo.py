@@ -1,0 +1,46 @@
+"""From nothing to a montage on the cluster, both workers at work."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+
+from PIL import Image
+
+from jobs.paths import PROJECT
+from tests.cluster.containers import Containers
+
+EVENTS = """
+import json, io, pathlib, zstandard
+for file in sorted(pathlib.Path("/data/spark-events").iterdir()):
+    with zstandard.open(file, "rt") as lines:
+        for event in map(json.loads, lines):
+            if event["Event"] == "SparkListenerApplicationStart":
+                name = event["App Name"]
+            if event["Event"] == "SparkListenerExecutorAdded":
+                print(json.dumps([name, "executor", event["Executor Info"]["Host"]]))
+            if event["Event"] == "SparkListenerTaskEnd" and event["Task End Reason"]["Reason"] == "Success":
+                print(json.dumps([name, "task", event["Task Info"]["Host"]]))
+"""
+
+
+def test_the_demo_runs_on_both_workers(containers: Containers, show: Callable[[str], None]) -> None:
+    said = containers.make("demo-cluster")
+    montage = PROJECT / "cluster-montage.png"
+    with Image.open(montage) as image:
+        assert image.width > 1000
+    assert str(montage) in said and "rank" in said
+    events = [
+        json.loads(line)
+        for line in containers.compose("exec", "-T", "scheduler", "python", "-", stdin=EVENTS).splitlines()
+        if line.startswith("[")
+    ]
+    executors = {(name, host) for name, kind, host in events if kind == "executor" and host != "scheduler"}
+    tasks = Counter((name, host) for name, kind, host in events if kind == "task")
+    for step in ("embed", "vectors", "calibrate", "index", "neighbours"):
+        hosts = {host for name, host in executors if name.endswith(step)}
+        assert len(hosts) == 2, (step, events)
+    embedding = {host: count for (name, host), count in tasks.items() if name.endswith("embed")}
+    assert len(embedding) == 2, embedding
+    show("; ".join(f"{name} on {host}: {count} tasks" for (name, host), count in sorted(tasks.items())))

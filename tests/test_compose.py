@@ -1,0 +1,112 @@
+"""What docker-compose.yaml promises, read from the file; what it does is shown by tests/cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from jobs.paths import PROJECT
+
+FILE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+OURS = [name for name in SERVICES if name != "postgres"]
+AIRFLOW = {"init", "api-server", "scheduler", "dag-processor", "triggerer"}
+
+
+def test_only_the_ui_is_published_and_on_this_machine_alone() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"api-server": ["127.0.0.1:${LOOKALIKE_PORT:-8080}:8080"]}
+
+
+def test_no_secret_has_a_default() -> None:
+    text = (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8")
+    secrets = re.findall(r"\$\{(\w*(?:SECRET|PASSWORD|KEY)\w*)(.*?)\}", text)
+    assert {name for name, _ in secrets} == {
+        *("AIRFLOW_PASSWORD", "POSTGRES_PASSWORD", "FERNET_KEY", "JWT_SECRET", "LOGS_SECRET", "SPARK_SECRET")
+    }
+    assert all(rest.startswith(":?") for _, rest in secrets)
+
+
+def test_secrets_are_only_where_they_are_needed() -> None:
+    def holders(name: str) -> set[str]:
+        return {
+            service
+            for service, told in SERVICES.items()
+            if any(f"${{{name}" in str(value) for value in told.get("environment", {}).values())
+        }
+
+    assert holders("JWT_SECRET") == {"api-server", "scheduler"}
+    assert holders("AIRFLOW_PASSWORD") == holders("SPARK_SECRET") == {"init"}
+    assert holders("POSTGRES_PASSWORD") == AIRFLOW | {"postgres"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nobody_gains_privileges(name: str) -> None:
+    service = SERVICES[name]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    if name in OURS:
+        assert service["cap_drop"] == ["ALL"] and "user" not in service
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_code_is_mounted_read_only_and_the_data_root_at_one_path(name: str) -> None:
+    volumes = SERVICES[name]["volumes"]
+    assert all(volume.endswith(":ro") for volume in volumes if volume.startswith("./"))
+    assert [volume for volume in volumes if volume.startswith("data:")] in ([], ["data:/data"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_part_says_whether_it_is_healthy_and_waits_for_what_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert ("healthcheck" in service) == (name != "init")
+    assert ("depends_on" in service) == (name != "postgres")
+
+
+def test_networks_part_what_need_not_meet() -> None:
+    def members(network: str) -> set[str]:
+        return {name for name, service in SERVICES.items() if network in service["networks"]}
+
+    assert members("database") == AIRFLOW | {"postgres"}
+    assert members("spark") == {"scheduler", "spark-master", "spark-worker"}
+    assert FILE["networks"]["database"]["internal"] and FILE["networks"]["spark"]["internal"]
+
+
+def test_the_settings_file_is_written_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    def made() -> dict[str, str]:
+        folder = tmp_path / "checkout"
+        (folder / "cluster").mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / "cluster" / "make_env.sh", folder / "cluster")
+        subprocess.run([folder / "cluster" / "make_env.sh"], check=True, capture_output=True)
+        file = folder / ".env"
+        assert file.stat().st_mode & 0o777 == 0o600
+        lines = [line for line in file.read_text().splitlines() if "=" in line and line[0] != "#"]
+        return dict(line.split("=", 1) for line in lines)
+
+    first = made()
+    assert made() == first
+    shutil.rmtree(tmp_path / "checkout")
+    secrets = [name for name in first if re.search("SECRET|PASSWORD|KEY", name)]
+    assert len({first[name] for name in secrets}) == len(secrets) == 6
+    assert not {first[name] for name in secrets} & set(made().values())
+    assert all(len(first[name]) >= 24 for name in secrets)
+
+
+def test_docker_takes_the_file(tmp_path: Path) -> None:
+    compose = PROJECT / "cluster" / "compose.sh"
+    if shutil.which("docker") is None and shutil.which("docker-compose") is None:
+        pytest.skip("no Docker Compose here")
+    named = re.findall(r"\$\{(\w+):\?", (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8"))
+    told = subprocess.run(
+        [compose, "config", "--quiet"],
+        env=os.environ | dict.fromkeys(named, "x"),
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stderr
