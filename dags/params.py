@@ -46,6 +46,29 @@ QUERY_PARAMS = {
     ),
 }
 
+HOUSEKEEPING_PARAMS = {
+    "keep_versions": Param(
+        3,
+        type="integer",
+        minimum=1,
+        title="Index versions",
+        description_md="So many published last stay; the current one and the last one built always do.",
+    ),
+    "keep_days": Param(
+        30,
+        type="integer",
+        minimum=1,
+        title="Days",
+        description_md="How long answers, with the photos that they name, and Spark's event logs stay.",
+    ),
+    "dry_run": Param(
+        False,
+        type="boolean",
+        title="Only say what would go",
+        description_md="Nothing is removed; the task's log tells what would be.",
+    ),
+}
+
 INDEX_PARAMS = {
     "source": Param(
         "sample",

@@ -1,7 +1,7 @@
 """Write beside, then rename: nobody ever reads a half-written file or folder.
 
 What a killed step leaves behind is named ``.tmp-<target>-<random>``; the next
-writer of the same target removes it, or ``sweep``.
+writer of the same target removes it, or ``sweep``, or the step housekeeping.
 """
 
 from __future__ import annotations
@@ -23,6 +23,45 @@ def sweep(folder: Path) -> None:
     """Remove what killed steps left half-written in the tree under ``folder``; one writer at a time."""
     for leftover in folder.rglob(".tmp-*"):
         _remove(leftover)
+
+
+def in_use(target: Path) -> bool:
+    """Whether ``target`` is there; if so, it counts as used now, and housekeeping leaves it for a day.
+
+    Asked before anything relies on what is there already.
+    """
+    try:
+        os.utime(target)
+    except FileNotFoundError:
+        return False
+    except OSError as error:  # who may not write may read all the same
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+    return True
+
+
+def remove(target: Path) -> None:
+    """Remove a file or folder, for whoever reads it in one step; of a link, what it leads to stays.
+
+    What a killed removal leaves is named as what killed writers leave. What is gone already is no
+    error. Raises LookalikeError where something may not be removed.
+    """
+    left = target
+    try:
+        if not target.name.startswith(".tmp-"):
+            # A run's folder may have a name as long as a file system takes.
+            left = target.with_name(f".tmp-{target.name[:200]}-{uuid.uuid4().hex[:8]}")
+            os.rename(target, left)
+        _remove(left)
+        if os.path.lexists(left):
+            raise OSError(errno.ENOTEMPTY, "not all of it may be deleted")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        place = left if os.path.lexists(left) else target
+        raise LookalikeError(
+            f"{place} can't be removed ({error.strerror}): give leave to write there, or delete it yourself."
+        ) from error
 
 
 def _clean(target: Path) -> None:
@@ -106,7 +145,7 @@ def staged_directory(target: Path, *, shared: bool = False) -> Iterator[Path]:
             try:
                 os.replace(staging, target)
             except OSError:
-                if not target.is_dir():  # nobody else was first
+                if not (target.is_dir() and in_use(target)):  # nobody else was first
                     raise
             _sync(target.parent)
         finally:

@@ -23,7 +23,7 @@ from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.atomic import staged_directory, write_json
+from jobs.atomic import in_use, staged_directory, write_json
 from jobs.calibration import (
     MIN_PICTURES,
     REDUCED,
@@ -82,7 +82,7 @@ class Calibration:
 
 
 def open_calibration(root: DataRoot) -> Calibration:
-    """The last calibration. Raises LookalikeError where there is none."""
+    """The last calibration; it counts as used. Raises LookalikeError where there is none."""
     try:
         current = json.loads((root.calibrations / "current.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -90,6 +90,7 @@ def open_calibration(root: DataRoot) -> Calibration:
             f"no calibration in {root.calibrations}: run the step calibrate first."
         ) from error
     folder = root.calibrations / current["calibration"]
+    in_use(folder)
     made = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
     made["choice"] = made["choice"] and Choice(**made["choice"])
     prediction = current["prediction"] and Prediction(**current["prediction"])

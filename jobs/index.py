@@ -17,7 +17,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from jobs.atomic import staged_directory, write_json, write_text
+from jobs.atomic import in_use, staged_directory, write_json, write_text
 from jobs.calibrate import Calibration, open_calibration
 from jobs.catalog_rows import read_counts
 from jobs.crossover import measure_crossover
@@ -77,7 +77,7 @@ def build_index(root: DataRoot, params: LshParams) -> Index:
         raise LookalikeError(f"{calibration.folder} is of other vectors: run the step calibrate again.")
     told = json.dumps([vectors.name, calibration.folder.name, asdict(params)])
     index = Index(root.index / hashlib.sha256(told.encode()).hexdigest()[:16])
-    if index.folder.exists():
+    if in_use(index.folder):
         log.info(f"index {index.version} is there already")
     else:
         with section("fit, hash and measure"), spark_session("index") as spark:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from jobs.atomic import in_use
 from jobs.errors import LookalikeError
 from jobs.paths import DataRoot
 
@@ -75,8 +76,20 @@ class Index:
 
     @property
     def published_file(self) -> Path:
-        """JSON: the run that published this version, and when; absent before."""
+        """JSON: the run that published this version (None: by hand), and when; absent before."""
         return self.folder / "published.json"
+
+    def published(self) -> dict[str, Any]:
+        """What ``published_file`` says, nothing before. Raises LookalikeError where it is spoilt."""
+        try:
+            told: dict[str, Any] = json.loads(self.published_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise LookalikeError(
+                f"{self.published_file} is spoilt ({error}): delete it and publish the version again."
+            ) from error
+        return told
 
     @property
     def manifest_file(self) -> Path:
@@ -130,9 +143,11 @@ class Index:
 def open_index(root: DataRoot, version: str = CURRENT) -> Index:
     """Open a version by its name, the published one (``current``) or the last one (``built``).
 
+    It counts as used, and is not cleaned up for a day.
     Raises LookalikeError where there is none, or it is not complete.
     """
     index = name_index(root, version)
+    in_use(index.folder)
     index.verify()
     return index
 

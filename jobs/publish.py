@@ -28,7 +28,7 @@ def publish(
     """Name a version in ``index/current``, in one step.
 
     ``run`` is the run that made it, ``settings`` are what that run was asked for: kept, so that
-    pictures that land later are taken in the same way.
+    pictures that land later are taken in the same way. A version that is put back keeps its run.
 
     Raises LookalikeError, and leaves what was published, where the version is spoilt, its measured
     recall misses its target, or its neighbours, gallery or report were not made.
@@ -46,7 +46,7 @@ def publish(
     for step, made in steps.items():
         if not made.exists():
             raise LookalikeError(f"{made} is missing: run the step {step} first.")
-    if run:
+    if run or not index.published_file.exists():
         at = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(index.published_file, {"run": run, "at": at})
     if settings is not None:

@@ -14,7 +14,7 @@ from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.atomic import staged_directory, write_text
+from jobs.atomic import in_use, staged_directory, write_text
 from jobs.catalog_rows import catalog_file, read_catalog
 from jobs.embeddings import CSV_COLUMNS, DIMENSION, EmbeddingStore
 from jobs.errors import LookalikeError
@@ -63,7 +63,7 @@ def assemble_vectors(root: DataRoot, fingerprint: str, format: str = "parquet") 
     store = EmbeddingStore(root.embeddings / fingerprint)
     store.model()
     target = root.vectors / _key(root, fingerprint)
-    if target.exists():
+    if in_use(target):
         log.info(f"{target} holds these vectors already")
     else:
         with (
@@ -105,11 +105,13 @@ def _count(pictures: DataFrame, store: EmbeddingStore) -> int:
 
 
 def current_vectors(root: DataRoot) -> Path:
-    """The folder that was assembled last. Raises LookalikeError where there is none."""
+    """The folder that was assembled last; it counts as used. Raises LookalikeError where there is none."""
     try:
-        return root.vectors / (root.vectors / "current").read_text(encoding="utf-8")
+        folder = root.vectors / (root.vectors / "current").read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise LookalikeError(f"no vectors in {root.vectors}: run the step vectors first.") from error
+    in_use(folder)
+    return folder
 
 
 def fingerprint_of(vectors: Path) -> str:

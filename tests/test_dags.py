@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from datetime import timedelta
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk.exceptions import ParamValidationError
 
 from dags.similarity_index import NIGHTLY
+from jobs.housekeeping import housekeep
 from tests.conftest import PROJECT
 
 TASKS = {
@@ -33,6 +35,7 @@ TASKS = {
         "montage",
     ],
     "similarity_query": ["query", "montage"],
+    "housekeeping": ["housekeeping"],
 }
 
 
@@ -76,6 +79,18 @@ def test_one_index_run_at_a_time_by_the_inbox_or_the_clock_and_none_at_once(dagb
     assert index.start_date is None and not index.catchup and NIGHTLY.run_immediately == timedelta(0)
     condition: Any = index.timetable.asset_condition
     assert [asset.name for asset in condition.objects] == ["lookalike_inbox"]
+
+
+def test_housekeeping_is_nightly_by_the_rule_of_its_step_and_not_at_once(dagbag: DagBag) -> None:
+    dag = dagbag.dags["housekeeping"]
+    assert dag.max_active_runs == 1 and dag.start_date is None and not dag.catchup
+    timetable: Any = dag.timetable
+    assert (timetable.expression, timetable.run_immediately) == ("0 2 * * *", timedelta(0))
+    # The form and the command line offer the same.
+    asked = {name: parameter.default for name, parameter in signature(housekeep).parameters.items()}
+    assert dag.params.dump() == {name: value for name, value in asked.items() if name != "root"}
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param("keep_versions").resolve(0)
 
 
 @pytest.mark.parametrize(

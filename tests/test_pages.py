@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from jobs.atomic import remove
 from jobs.catalog_rows import read_catalog, write_catalog
 from jobs.manifest import CURRENT, Index, open_index
 from jobs.montage import draw_montage
@@ -24,6 +26,7 @@ from jobs.paths import DataRoot
 from jobs.publish import publish
 from jobs.query import answer
 from plugins.links import PREFIX
+from plugins.pages import shelf
 from plugins.pages.app import app
 from plugins.pages.uploads import MAX_BYTES
 from tests.airflow_app import people
@@ -324,6 +327,43 @@ def test_a_version_that_is_spoilt_is_not_put_back(
     assert told.status_code == 400
     assert "is not what was written" in told.json()["detail"]
     assert open_index(root) == index
+
+
+def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
+    everybody: dict[str, TestClient], root: DataRoot, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, gone = everybody["admin"], Index(root.index / ("d" * 16))
+    shutil.copytree(index.folder, gone.folder)
+    shutil.copytree(root.query_folder(RUN), root.query_folder("outlives"))
+    told = root.query_folder("outlives") / "neighbours.json"
+    for file in (told, gone.manifest_file):
+        file.write_text(file.read_text().replace(index.version, gone.version))
+    whole = admin.get(f"{PREFIX}/runs/outlives").text
+    assert gone.version in admin.get(f"{PREFIX}/runs").text
+    assert f"versions/{gone.version}/" in whole and "cleaned up" not in whole
+
+    def late(one: Index) -> Any:
+        if one == gone:
+            remove(gone.folder)
+        return one.manifest()
+
+    monkeypatch.setattr(shelf, "manifest", late)
+    page = admin.get(f"{PREFIX}/runs")
+    assert page.status_code == 200 and index.version in page.text and gone.version not in page.text
+    picture = f"pictures/{picture_id(1)}"
+    asked = f"?version={gone.version}"
+    for address in (asked, picture + asked, f"versions/{gone.version}/report.html"):
+        assert admin.get(f"{PREFIX}/{address}").status_code == 404, address
+    assert admin.get(f"{PREFIX}/versions/{gone.version}/{picture}.jpg").status_code == 404
+    put_back = admin.post(f"{PREFIX}/versions/{gone.version}/current", headers=OURS)
+    assert put_back.status_code == 400 and "is no complete index" in put_back.json()["detail"]
+    outlives = admin.get(f"{PREFIX}/runs/outlives").text
+    assert f"versions/{gone.version}/" not in outlives and "has been cleaned up since" in outlives
+    assert "montage.png" in outlives
+    told.unlink()
+    assert "Searching" in admin.get(f"{PREFIX}/runs/outlives").text
+    assert open_index(root) == index
+    remove(root.query_folder("outlives"))
 
 
 def test_before_there_is_an_index_pages_say_so(

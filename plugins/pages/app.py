@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from jobs.errors import LookalikeError
@@ -184,7 +184,9 @@ def run(request: Request, root: Root, run: str, dag_id: str = QUERY_DAG) -> Resp
     """What a DAG run made, or how far it is."""
     ours = dag_id in (INDEX_DAG, QUERY_DAG)
     told = shelf.answer(root.query_folder(run)) if ours else None
-    return _page(request, "run.html", here="runs", run=run, dag_id=dag_id, ours=ours, told=told)
+    # An answer may outlive the version that gave it, and with that the pages of its pictures.
+    there = bool(told and name_index(root, told["index"]["version"]).manifest_file.is_file())
+    return _page(request, "run.html", here="runs", run=run, dag_id=dag_id, ours=ours, told=told, there=there)
 
 
 @app.get("/runs/{run}/{name}")
@@ -232,6 +234,9 @@ def nothing(rest: str) -> None:
 
 
 def _file(file: Path, kind: str, headers: dict[str, str]) -> Response:
-    if not file.is_file():
-        raise HTTPException(404, "That file is not there.")
-    return FileResponse(file, media_type=kind, headers=headers)
+    # Read at once: what is sent bit by bit may be cleaned up meanwhile. The largest have a few MB.
+    try:
+        content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise HTTPException(404, "That file is not there.") from error
+    return Response(content, media_type=kind, headers=headers)

@@ -99,13 +99,17 @@ class Gallery:
 @contextmanager
 def open_gallery(index: Index) -> Iterator[Gallery]:
     """Raises LookalikeError where the version has none."""
-    if not index.gallery_file.is_file():
-        raise LookalikeError(
-            f"Index {index.version} has no gallery: run the DAG similarity_index to have it laid out."
-        )
     # A version never changes, so SQLite need not look out for writers.
     address = f"file:{quote(str(index.gallery_file))}?mode=ro&immutable=1"
-    with closing(sqlite3.connect(address, uri=True)) as database:
+    try:
+        opened = sqlite3.connect(address, uri=True)
+    except sqlite3.OperationalError as error:
+        if index.gallery_file.is_file():
+            raise
+        raise LookalikeError(
+            f"Index {index.version} has no gallery: run the DAG similarity_index to have it laid out."
+        ) from error
+    with closing(opened) as database:
         database.row_factory = sqlite3.Row
         yield Gallery(database)
 
@@ -127,12 +131,17 @@ def versions(root: DataRoot) -> list[Row]:
     for index in map(Index, folders):
         if not index.manifest_file.is_file():
             continue
-        told = published(index)
+        try:
+            said, told = manifest(index), index.published()
+        except LookalikeError:
+            if index.manifest_file.is_file():
+                raise
+            continue  # cleaned up meanwhile
         run = told.get("run")
         answer = root.query_folder(run) if run else None
         found.append(
             {
-                **manifest(index),
+                **said,
                 "run": run,
                 "published_at": told.get("at"),
                 "is_current": index.version == current,
@@ -144,20 +153,14 @@ def versions(root: DataRoot) -> list[Row]:
     return found[:MOST_VERSIONS]
 
 
-def published(index: Index) -> Row:
-    """What published.json says; nothing where the version never was."""
-    try:
-        told: Row = json.loads(index.published_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return told
-
-
 def answer(folder: Path) -> Row | None:
     """The answer of a run whose montage is drawn; None before."""
     if not (folder / "montage.png").is_file():
         return None
-    told: Row = json.loads((folder / "neighbours.json").read_text(encoding="utf-8"))
+    try:
+        told: Row = json.loads((folder / "neighbours.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:  # cleaned up meanwhile
+        return None
     return told
 
 
