@@ -45,6 +45,17 @@ class AirflowApi:
         except urllib.error.HTTPError as error:
             return error.code, None
 
+    def patiently(self, ask: Callable[[], T], what: str, seconds: float = 180) -> T:
+        """Ask until Airflow answers: it may be starting, again."""
+
+        def answer() -> list[T]:
+            try:
+                return [ask()]
+            except (OSError, TypeError):  # nobody there, or an error instead of an answer
+                return []
+
+        return until(answer, seconds, what)[0]
+
     def log_in(self) -> None:
         login = {"username": self.user, "password": self.password}
         self.token = self.request("POST", "/auth/token", login)[1]["access_token"]
@@ -75,11 +86,15 @@ class AirflowApi:
         state: str = self.request("GET", f"/api/v2/dags/{dag}/dagRuns/{quote(run)}")[1]["state"]
         return state
 
-    def finish(self, dag: str, run: str, seconds: float = 600) -> None:
-        """Wait until the run has succeeded."""
+    def end(self, dag: str, run: str, seconds: float = 600) -> str:
+        """Wait for the run's end, ``success`` or ``failed``, through restarts of Airflow."""
 
         def ended() -> str:
-            state = self.state(dag, run)
+            state = self.patiently(lambda: self.state(dag, run), run)
             return state if state in ("success", "failed") else ""
 
-        assert until(ended, seconds, f"{dag} {run}") == "success", self.tasks(dag, run)
+        return until(ended, seconds, f"{dag} {run}")
+
+    def finish(self, dag: str, run: str, seconds: float = 600) -> None:
+        """Wait until the run has succeeded."""
+        assert self.end(dag, run, seconds) == "success", self.tasks(dag, run)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import urllib.error
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from jobs.paths import PROJECT
-from scripts.airflow_api import AirflowApi, until
-
-T = TypeVar("T")
+from scripts.airflow_api import AirflowApi
 
 COMPOSE = str(PROJECT / "cluster" / "compose.sh")
 INDEX, QUERY = "similarity_index", "similarity_query"
@@ -69,33 +65,16 @@ class Containers:
         made = "resized embeddings vectors calibrations index queries catalog spark-events"
         self.shell("api-server", f"cd /data && rm -rf {made} && mkdir spark-events")
 
-    def patiently(self, ask: Callable[[], T], what: str, seconds: float = 180) -> T:
-        """Ask Airflow until it answers: it may be starting again."""
-
-        def answer() -> tuple[T] | None:
-            try:
-                return (ask(),)
-            except (urllib.error.URLError, ConnectionError, TimeoutError, TypeError):
-                return None
-
-        return until(answer, seconds, what)[0]  # type: ignore[index]
-
     def build(self, **params: Any) -> str:
         """Ask for an index of the test's pictures, embedded on the cluster; returns the run."""
         asked = {"source": "folder", "folder": "/pictures", "weights": "random", "engine": "spark"}
-        return self.patiently(lambda: self.airflow.trigger(INDEX, **asked | params), "a run")
+        return self.airflow.patiently(lambda: self.airflow.trigger(INDEX, **asked | params), "a run")
 
     def states(self, run: str, dag: str = INDEX) -> dict[str, str]:
-        return self.patiently(lambda: self.airflow.tasks(dag, run), f"the tasks of {run}")
+        return self.airflow.patiently(lambda: self.airflow.tasks(dag, run), f"the tasks of {run}")
 
-    def end(self, run: str, dag: str = INDEX, seconds: float = 1800) -> str:
-        """Wait for the run's end; returns ``success`` or ``failed``."""
-
-        def ended() -> str:
-            state = self.patiently(lambda: self.airflow.state(dag, run), run)
-            return state if state in ("success", "failed") else ""
-
-        return until(ended, seconds, f"{dag} {run}")
+    def end(self, run: str, dag: str = INDEX) -> str:
+        return self.airflow.end(dag, run, 1800)
 
     def seconds(self, run: str, dag: str = INDEX) -> dict[str, float]:
         """Task id -> how long it took."""
