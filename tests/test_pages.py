@@ -111,6 +111,26 @@ def test_without_a_login_every_route_answers_401(
     assert broken.status_code in (401, 403)
 
 
+TELLING = ("/docs", "/redoc", "/openapi.json", "/auth/docs", "/api/v2/version", "/execution/docs")
+
+
+@pytest.mark.parametrize("address", TELLING)
+def test_what_airflow_tells_of_itself_needs_a_login_too(
+    everybody: dict[str, TestClient], address: str
+) -> None:
+    assert everybody["anonymous"].get(address).status_code == 401
+    broken = everybody["anonymous"].get(address, headers={"Authorization": "Bearer x.y.z"})
+    assert broken.status_code in (401, 403)
+    assert everybody["viewer"].get(address).status_code in (200, 404)
+
+
+@pytest.mark.parametrize("address", ["/api/v2/monitor/health", "/"])
+def test_the_health_page_and_the_way_to_the_login_need_none(
+    everybody: dict[str, TestClient], address: str
+) -> None:
+    assert everybody["anonymous"].get(address).status_code == 200
+
+
 @pytest.mark.parametrize(
     "address", ["/", f"/pictures/{picture_id(0)}", "/find", "/runs", f"/runs/{RUN}", "/quarantine"]
 )

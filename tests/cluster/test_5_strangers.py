@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from scripts.airflow_api import AirflowApi
 from tests.cluster.containers import Containers
 
 COUNT = """
@@ -106,3 +107,29 @@ def test_strangers_see_the_health_page_and_the_login(containers: Containers) -> 
     for path in CLOSED:
         status, page = ask(path)
         assert status in (401, 403, 404, 422), (path, status, page[:200])
+
+
+@pytest.mark.parametrize(
+    ("role", "may_write"), [("Public", None), ("Viewer", False), ("User", True), ("Admin", True)]
+)
+def test_a_login_may_what_its_role_may(containers: Containers, role: str, may_write: bool | None) -> None:
+    name = f"test-{role.lower()}"
+    person = {"username": name, "password": "only-for-this-test", "email": f"{name}@localhost"}
+    told = {**person, "first_name": name, "last_name": name, "roles": [{"name": role}]}
+    assert containers.airflow.request("POST", "/auth/fab/v1/users", told)[0] in (200, 201, 409)
+    somebody = AirflowApi(base=containers.airflow.base, user=name, password=person["password"])
+    somebody.log_in()
+
+    def ask(method: str, path: str) -> int:
+        headers = {"Authorization": f"Bearer {somebody.token}", "X-Requested-With": "lookalike"}
+        asked = urllib.request.Request(somebody.base + path, headers=headers, method=method)
+        try:
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert ask("GET", "/lookalike/find") == (403 if may_write is None else 200)
+    # An empty picture and a version that is not there: refused, but not for who asks.
+    for path in ("/lookalike/uploads", "/lookalike/versions/0000000000000000/current"):
+        assert ask("POST", path) == (400 if may_write else 403), path
