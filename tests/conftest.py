@@ -38,7 +38,7 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 logging.getLogger("py4j").setLevel(logging.WARNING)
 
 
-_LONGEST = ("test_people", "test_whole_run", "test_engines")
+_LONGEST = ("test_people", "test_faults", "test_whole_run", "test_engines")
 """Files that take minutes; begun last, they would be waited for alone."""
 
 

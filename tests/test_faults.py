@@ -27,7 +27,7 @@ def wait_for(airflow: AirflowApi, run: str, task: str) -> None:
     until(runs, 300, task)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_run_outlives_its_scheduler_and_its_database(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", PICTURES)
     root = DataRoot(tmp_path / "data")
@@ -41,7 +41,7 @@ def test_a_run_outlives_its_scheduler_and_its_database(tmp_path: Path) -> None:
         processes.kill("scheduler")
         wait_for(airflow, run, "index")
         database.control("restart", "-m", "immediate")
-        airflow.finish(INDEX, run)
+        airflow.finish(INDEX, run, 1200)
     index = open_index(root)
     index.verify(content=True)
     store = EmbeddingStore(root.embeddings / index.manifest()["model"]["fingerprint"])
