@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from jobs.errors import LookalikeError
 from jobs.logs import PROGRESS_EVERY_S
 
 log = logging.getLogger(__name__)
+
+FULL = "No space left on device"
 
 
 @contextmanager
@@ -19,6 +24,8 @@ def spark_session(step: str) -> Iterator[SparkSession]:
     """Yield the session that runs already or, where there is none, one of spark-submit's or this machine's.
 
     Every ten seconds a line tells how far the running stages are.
+
+    Raises LookalikeError where Spark finds a disk full.
     """
     running = SparkSession.getActiveSession()
     spark = running or SparkSession.builder.appName(f"lookalike {step}").getOrCreate()
@@ -29,6 +36,14 @@ def spark_session(step: str) -> Iterator[SparkSession]:
     teller.start()
     try:
         yield spark
+    except (Py4JJavaError, PySparkException) as error:
+        # Pages of Java, in which nobody finds this.
+        if FULL not in str(error):
+            raise
+        raise LookalikeError(
+            f"Spark can't write ({FULL}): make room in the data root, or where Spark puts things aside "
+            "(spark.local.dir), and run again; what is done so far is kept."
+        ) from error
     finally:
         done.set()
         teller.join()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
 import jobs.session
+from jobs.errors import LookalikeError
 from jobs.session import spark_session
 
 
@@ -36,3 +39,17 @@ def test_a_session_that_runs_already_is_used_and_left_running(spark: SparkSessio
     with spark_session("inner") as session:
         assert session is spark
     assert spark.range(3).count() == 3
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], capture_output=True)
+    if mount.returncode:
+        pytest.skip(f"no small disk to fill: {mount.stderr.decode().strip()}")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+def test_a_full_disk_is_told_in_a_sentence(spark: SparkSession, small_disk: Path) -> None:
+    with pytest.raises(LookalikeError, match=r"No space left on device.*make room"), spark_session("full"):
+        spark.range(100_000).write.parquet(str(small_disk / "numbers"))
