@@ -26,9 +26,12 @@ def configure_spark(folder: Path, secret: str) -> None:
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
     # In a file, because Spark's drivers take the secret from nowhere else but their command line.
-    defaults = (PROJECT / "cluster" / "spark-defaults.conf").read_text(encoding="utf-8")
-    write_text(folder / "spark-defaults.conf", f"{defaults}spark.authenticate.secret {secret}\n")
-    logging = PROJECT / "jobs" / "spark-conf" / "log4j2.properties"
+    everywhere, name = PROJECT / "jobs" / "spark-conf", "spark-defaults.conf"
+    defaults = "".join(
+        (place / name).read_text(encoding="utf-8") for place in (everywhere, PROJECT / "cluster")
+    )
+    write_text(folder / name, f"{defaults}spark.authenticate.secret {secret}\n")
+    logging = everywhere / "log4j2.properties"
     write_text(folder / logging.name, logging.read_text(encoding="utf-8"))
 
 

@@ -24,14 +24,19 @@ class Server(AirflowApi):
     log: Path
 
 
+def free_ports(count: int) -> list[str]:
+    """Ports of 127.0.0.1 that nobody listens on."""
+    with ExitStack() as taken:
+        ports = [taken.enter_context(socket.socket()) for _ in range(count)]
+        for port in ports:
+            port.bind(("127.0.0.1", 0))
+        return [str(port.getsockname()[1]) for port in ports]
+
+
 @contextmanager
 def running_airflow(home: Path, **environment: str) -> Iterator[Server]:
     """Start it with ``home`` as Airflow's folder, logged in; stop it and see its port free again."""
-    with ExitStack() as taken:
-        ports = [taken.enter_context(socket.socket()) for _ in range(3)]
-        for port in ports:
-            port.bind(("127.0.0.1", 0))
-        ui, logs, triggers = (str(port.getsockname()[1]) for port in ports)
+    ui, logs, triggers = free_ports(3)
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts.airflow_ui"],
         cwd=PROJECT,

@@ -6,9 +6,7 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,8 +18,9 @@ import psutil
 
 from jobs.paths import PROJECT
 from scripts.airflow_api import AirflowApi, until
+from scripts.airflow_server import free_ports
+from scripts.dag_run import AIRFLOW
 
-AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 NAMES = ("api-server", "scheduler", "dag-processor")
 
 
@@ -59,12 +58,8 @@ def parts(home: Path, database: str, **environment: str) -> Iterator[tuple[Airfl
     home.mkdir()
     password = secrets.token_urlsafe()
     (home / "passwords.json").write_text(json.dumps({"admin": password}), encoding="utf-8")
-    with socket.socket() as ui, socket.socket() as logs:
-        ports = []
-        for taken in (ui, logs):
-            taken.bind(("127.0.0.1", 0))
-            ports.append(str(taken.getsockname()[1]))
-    base = f"http://127.0.0.1:{ports[0]}"
+    ui, logs = free_ports(2)
+    base = f"http://127.0.0.1:{ui}"
     settings = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
@@ -77,10 +72,10 @@ def parts(home: Path, database: str, **environment: str) -> Iterator[tuple[Airfl
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{base}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
         "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": ports[0],
+        "AIRFLOW__API__PORT": ui,
         "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(48),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(66),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": ports[1],
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": logs,
     }
     kept = Parts(home, os.environ | settings | environment)
     migrate = [AIRFLOW, "db", "migrate"]

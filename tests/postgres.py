@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from scripts.airflow_server import free_ports
 
 USER = "postgres" if os.getuid() == 0 else None
 """The server refuses to run as root."""
@@ -24,7 +25,7 @@ class Postgres:
 
     programs: Path
     folder: Path
-    port: int
+    port: str
 
     @property
     def url(self) -> str:
@@ -48,9 +49,7 @@ def postgres() -> Iterator[Postgres]:
     programs = next((Path(place).resolve().parent for place in places if place), None)
     if programs is None:
         pytest.skip("no PostgreSQL here (Debian: apt-get install postgresql)")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    (port,) = free_ports(1)
     # Not in a folder of pytest's, which its user could not enter.
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         server = Postgres(programs, Path(name), port)
@@ -59,7 +58,7 @@ def postgres() -> Iterator[Postgres]:
         server.run("initdb", "-D", "data", "-U", "airflow", "--auth=trust", "--no-sync")
         server.control("start")
         try:
-            server.run("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "airflow", "airflow")
+            server.run("createdb", "-h", "127.0.0.1", "-p", port, "-U", "airflow", "airflow")
             yield server
         finally:
             server.control("stop", "-m", "immediate")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from jobs.paths import PROJECT
 from jobs.sources.sample import draw_sample
 from scripts.airflow_api import AirflowApi
+from scripts.airflow_server import free_ports
 from tests.cluster.containers import Containers
 
 DRAWN = 3
@@ -46,9 +46,7 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]
     for number in range(DRAWN):
         draw_sample(folder / "pictures" / str(number), seed=number)
     (folder / "inbox").mkdir()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = str(taken.getsockname()[1])
+    (port,) = free_ports(1)
     environment = {
         "COMPOSE_PROJECT_NAME": "lookalike-test",
         "COMPOSE_FILE": f"docker-compose.yaml{os.pathsep}tests/cluster/overrides.yaml",

@@ -46,6 +46,9 @@ class Containers:
     def shell(self, service: str, command: str) -> str:
         return self.compose("exec", "-T", service, "bash", "-c", command)
 
+    def python(self, service: str, script: str) -> str:
+        return self.compose("exec", "-T", service, "python", "-", stdin=script)
+
     def crash(self, service: str) -> None:
         """SIGKILL everything in one container of the service; Docker starts it anew."""
         container = self.containers(service)[0]
@@ -56,7 +59,7 @@ class Containers:
 
     def published(self) -> dict[str, Any]:
         """What ``told.py`` finds in the data root."""
-        said = self.compose("exec", "-T", "api-server", "python", "-", stdin=TOLD)
+        said = self.python("api-server", TOLD)
         told: dict[str, Any] = json.loads(said.splitlines()[-1])
         return told
 

@@ -33,7 +33,7 @@ def test_the_demo_runs_on_both_workers(containers: Containers, show: Callable[[s
     assert str(montage) in said and "rank" in said
     events = [
         json.loads(line)
-        for line in containers.compose("exec", "-T", "scheduler", "python", "-", stdin=EVENTS).splitlines()
+        for line in containers.python("scheduler", EVENTS).splitlines()
         if line.startswith("[")
     ]
     executors = {(name, host) for name, kind, host in events if kind == "executor" and host != "scheduler"}

@@ -36,7 +36,7 @@ def test_a_full_disk(
     built: Containers, show: Callable[[str], None], params: dict[str, int], left: int
 ) -> None:
     before = built.published()
-    built.compose("exec", "-T", "api-server", "python", "-", stdin=FULL.format(left=left))
+    built.python("api-server", FULL.format(left=left))
     run = built.build(**params)
     assert built.end(run) == "failed"
     failed = next(name for name, state in built.states(run).items() if state == "failed")
