@@ -7,9 +7,10 @@ into Airflow's database for the last sign of life of that job: a twentieth of th
 
 from __future__ import annotations
 
-import os
 import sys
 import urllib.request
+
+from cluster.database import connect
 
 SILENCE_S = 60
 
@@ -22,10 +23,7 @@ def answers(address: str) -> bool:
 
 def lives(job: str) -> bool:
     """Whether Airflow's ``job`` (SchedulerJob, DagProcessorJob, TriggererJob) told of itself lately."""
-    import psycopg2
-
-    database = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
-    with psycopg2.connect(database, connect_timeout=5) as connection, connection.cursor() as cursor:
+    with connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT max(latest_heartbeat) > now() - %s * interval '1 second' FROM job "
             "WHERE job_type = %s AND state = 'running'",

@@ -9,6 +9,9 @@ import os
 import subprocess
 from pathlib import Path
 
+import psycopg2
+
+from cluster.database import connect
 from jobs.atomic import write_text
 from jobs.paths import PROJECT, DataRoot
 
@@ -17,6 +20,7 @@ def main() -> None:
     os.umask(0o077)
     DataRoot.from_env().spark_events.mkdir(parents=True, exist_ok=True)
     configure_spark(Path(os.environ["SPARK_CONF_DIR"]), os.environ["SPARK_SECRET"])
+    _enter_database()
     subprocess.run(["airflow", "db", "migrate"], check=True)
     _make_user(os.environ["AIRFLOW_USER"], os.environ["AIRFLOW_PASSWORD"])
 
@@ -33,6 +37,19 @@ def configure_spark(folder: Path, secret: str) -> None:
     write_text(folder / name, f"{defaults}spark.authenticate.secret {secret}\n")
     logging = everywhere / "log4j2.properties"
     write_text(folder / logging.name, logging.read_text(encoding="utf-8"))
+
+
+def _enter_database() -> None:
+    try:
+        connect().close()
+    except psycopg2.OperationalError as error:
+        if "password authentication failed" not in str(error):
+            raise
+        raise SystemExit(
+            "error: the volume `database` was made with another POSTGRES_PASSWORD than .env holds: "
+            "put that one back, or set this one by "
+            "`cluster/compose.sh exec postgres psql -U airflow -c '\\password'`; then `make up` again"
+        ) from None
 
 
 def _make_user(name: str, password: str) -> None:

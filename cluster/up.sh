@@ -13,9 +13,12 @@ cluster/make_env.sh
 # What is set in the environment overrules .env, as it does for Compose.
 setting() { printenv "$1" || sed -n "s/^$1=//p" .env; }
 
-echo "Building the image (about 9 GB with PyTorch; some minutes the first time) ..."
+echo "Building the image (about 8 GB with PyTorch; some minutes the first time) ..."
 $compose build --quiet
-$compose up --detach --scale spark-worker="$(setting SPARK_WORKERS)"
+if ! $compose up --detach --scale spark-worker="$(setting SPARK_WORKERS)"; then
+    $compose logs --tail=3 init >&2
+    exit 1
+fi
 
 echo "Waiting until all are healthy ..."
 until_s=$((SECONDS + PATIENCE_S))

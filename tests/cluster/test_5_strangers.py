@@ -80,6 +80,15 @@ def test_the_database_is_reached_by_airflow_alone(containers: Containers) -> Non
     assert "unknown" in said
 
 
+def test_another_password_of_the_database_is_told_in_a_sentence(containers: Containers) -> None:
+    other = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow:guessed@postgres/airflow"
+    said = containers.compose(
+        *("run", "--rm", "-T", "init", "bash", "-c", f"{other} python -m cluster.init 2>&1 || true")
+    )
+    assert "error: the volume `database` was made with another POSTGRES_PASSWORD" in said
+    assert "Traceback" not in said
+
+
 OPEN = ("/api/v2/monitor/health", "/auth/login/")
 TO_LOGIN = ("/", "/dags", "/plugin/lookalike")
 """Airflow's empty frame, which finds no login and goes to it."""
