@@ -63,6 +63,11 @@ def test_code_is_mounted_read_only_and_the_data_root_at_one_path(name: str) -> N
 
 
 @pytest.mark.parametrize("name", SERVICES)
+def test_what_it_says_fills_no_disk(name: str) -> None:
+    assert SERVICES[name]["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
 def test_each_part_says_whether_it_is_healthy_and_waits_for_what_it_needs(name: str) -> None:
     service = SERVICES[name]
     assert ("healthcheck" in service) == (name != "init")
