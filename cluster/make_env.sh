@@ -2,7 +2,8 @@
 # Writes .env, once: fresh secrets that nobody else can read. What is in it already stays as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mkdir -p inbox pictures
+# Containers look into them as another user.
+mkdir -p -m 755 inbox pictures
 if [ -e .env ]; then exit; fi
 
 random() { head -c "$1" /dev/urandom | base64 -w0 | tr '+/' '-_'; }

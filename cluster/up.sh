@@ -5,6 +5,14 @@ cd "$(dirname "$0")/.."
 compose=cluster/compose.sh
 PATIENCE_S=300
 
+# As a strict umask leaves a checkout.
+closed=$(find dags jobs plugins cluster scripts weights -name __pycache__ -prune \
+    -o \( -type d ! -perm -o=rx -o -type f ! -perm -o=r \) -print -quit)
+if [ -n "$closed" ]; then
+    echo "error: $closed is not readable for everybody, and containers run as user 50000:" \
+        "chmod -R a+rX dags jobs plugins cluster scripts weights" >&2
+    exit 1
+fi
 if ! docker info >/dev/null 2>&1; then
     echo "error: no Docker engine answers: install and start one, and see that you may use it (docker info)." >&2
     exit 1

@@ -103,6 +103,17 @@ def test_the_settings_file_is_written_once_and_for_its_owner_alone(tmp_path: Pat
     assert all(len(first[name]) >= 24 for name in secrets)
 
 
+def test_a_checkout_that_containers_could_not_read_is_told(tmp_path: Path) -> None:
+    for name in ("cluster", "dags", "jobs", "plugins", "scripts", "weights"):
+        (tmp_path / name).mkdir(mode=0o755)
+    shutil.copy(PROJECT / "cluster" / "up.sh", tmp_path / "cluster")
+    closed = tmp_path / "jobs" / "embed.py"
+    closed.touch(mode=0o640)
+    told = subprocess.run([tmp_path / "cluster" / "up.sh"], capture_output=True, text=True)
+    assert told.returncode == 1 and not told.stdout
+    assert "error: jobs/embed.py is not readable for everybody" in told.stderr
+
+
 def test_docker_takes_the_file(tmp_path: Path) -> None:
     compose = PROJECT / "cluster" / "compose.sh"
     if shutil.which("docker") is None and shutil.which("docker-compose") is None:
