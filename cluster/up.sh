@@ -20,6 +20,11 @@ fi
 cluster/make_env.sh
 # What is set in the environment overrules .env, as it does for Compose.
 setting() { printenv "$1" || sed -n "s/^$1=//p" .env; }
+for folder in "$(setting LOOKALIKE_INBOX)" "$(setting LOOKALIKE_PICTURES)"; do
+    if [ -d "$folder" ] && [ -z "$(find -L "$folder" -maxdepth 0 -perm -o=rx)" ]; then
+        echo "warning: containers can't look into $folder: chmod -R a+rX $folder" >&2
+    fi
+done
 
 echo "Building the image (about 8 GB with PyTorch; some minutes the first time) ..."
 $compose build --quiet
