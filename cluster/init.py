@@ -19,14 +19,19 @@ from jobs.paths import PROJECT, DataRoot
 def main() -> None:
     os.umask(0o077)
     DataRoot.from_env().spark_events.mkdir(parents=True, exist_ok=True)
-    configure_spark(Path(os.environ["SPARK_CONF_DIR"]), os.environ["SPARK_SECRET"])
+    configure_spark(
+        Path(os.environ["SPARK_CONF_DIR"]), os.environ["SPARK_SECRET"], os.environ["SPARK_WORKER_MEMORY"]
+    )
     _enter_database()
     subprocess.run(["airflow", "db", "migrate"], check=True)
     _make_user(os.environ["AIRFLOW_USER"], os.environ["AIRFLOW_PASSWORD"])
 
 
-def configure_spark(folder: Path, secret: str) -> None:
-    """Write what SPARK_CONF_DIR names, a folder that nobody else may enter."""
+def configure_spark(folder: Path, secret: str, executor_memory: str) -> None:
+    """Write what SPARK_CONF_DIR names, a folder that nobody else may enter.
+
+    ``executor_memory``: as Spark writes it, ``1g``.
+    """
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
     # In a file, because Spark's drivers take the secret from nowhere else but their command line.
@@ -34,7 +39,8 @@ def configure_spark(folder: Path, secret: str) -> None:
     defaults = "".join(
         (place / name).read_text(encoding="utf-8") for place in (everywhere, PROJECT / "cluster")
     )
-    write_text(folder / name, f"{defaults}spark.authenticate.secret {secret}\n")
+    own = f"spark.executor.memory {executor_memory}\nspark.authenticate.secret {secret}\n"
+    write_text(folder / name, defaults + own)
     logging = everywhere / "log4j2.properties"
     write_text(folder / logging.name, logging.read_text(encoding="utf-8"))
 

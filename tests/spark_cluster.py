@@ -38,7 +38,7 @@ class Cluster:
 
 def secured(folder: Path, secret: str) -> Path:
     """Spark's settings as the containers have them, for processes of this machine."""
-    configure_spark(folder, secret)
+    configure_spark(folder, secret, "1g")
     with (folder / "spark-defaults.conf").open("a") as file:
         file.write("spark.driver.host 127.0.0.1\nspark.driver.memory 1g\nspark.eventLog.enabled false\n")
     return folder

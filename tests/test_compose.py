@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster.init import configure_spark
 from jobs.paths import PROJECT
 
 FILE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text(encoding="utf-8"))
@@ -101,6 +102,13 @@ def test_the_settings_file_is_written_once_and_for_its_owner_alone(tmp_path: Pat
     assert len({first[name] for name in secrets}) == len(secrets) == 6
     assert not {first[name] for name in secrets} & set(made().values())
     assert all(len(first[name]) >= 24 for name in secrets)
+
+
+def test_executors_take_a_workers_memory_and_know_the_secret(tmp_path: Path) -> None:
+    configure_spark(tmp_path / "conf", "known-to-few", "7g")
+    lines = (tmp_path / "conf" / "spark-defaults.conf").read_text().splitlines()
+    assert {"spark.executor.memory 7g", "spark.authenticate.secret known-to-few"} <= set(lines)
+    assert (tmp_path / "conf").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_checkout_that_containers_could_not_read_is_told(tmp_path: Path) -> None:
