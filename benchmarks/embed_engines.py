@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from pyspark.sql import SparkSession
-
+from benchmarks.cluster import on_workers
 from benchmarks.embed_alone import RUNTIME
 from benchmarks.embed_rates import embed_anew, empty
 from benchmarks.shown import Quantity, in_one
@@ -20,7 +18,6 @@ from jobs.model import Model
 from jobs.paths import DataRoot
 from jobs.shards import Outcome, Picture
 from jobs.weights import Weights
-from tests.spark_cluster import standalone
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +34,7 @@ def measure_engines(
     here, there = DataRoot(folder / "local"), DataRoot(folder / "spark")
     warm_up, others = pictures[:WARM_UP], pictures[WARM_UP:]
     with (
-        standalone(WORKERS) as cluster,
-        _session(cluster.master),
+        on_workers(WORKERS),
         EmbeddingProcess(here, model, runtime=RUNTIME, threads=WORKERS) as process,
     ):
 
@@ -69,21 +65,3 @@ def _embed_anew(root: DataRoot, pictures: Sequence[Picture], model: Model) -> fl
     taken = seconds(lambda: outcomes.extend(embed_on_spark(pictures, root, model, progress, runtime=RUNTIME)))
     assert sum(outcome.embedded for outcome in outcomes) == len(pictures)
     return taken
-
-
-@contextmanager
-def _session(master: str) -> Iterator[None]:
-    """A session on the cluster at ``master``, for ``embed_on_spark`` to find."""
-    settings: dict[str, bool | float | int | str | None] = {
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        # Work starts when all workers are there.
-        "spark.cores.max": WORKERS,
-        "spark.scheduler.minRegisteredResourcesRatio": 1.0,
-    }
-    spark = SparkSession.builder.master(master).config(map=settings).getOrCreate()
-    try:
-        yield
-    finally:
-        spark.stop()

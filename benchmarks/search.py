@@ -18,12 +18,13 @@ from benchmarks.peers import show_peers
 from benchmarks.real import catalog_cars, embed_cars, unit_vectors
 from benchmarks.sections import add_only
 from benchmarks.shown import Quantity, say, show_logs, table
+from benchmarks.workers import show_workers
 from jobs.paths import PROJECT, DataRoot
 from jobs.sketch import Floats
 
 SEEDS = (0, 1, 2)
-SECTIONS = ("real", "million", "growth", "peers")
-MILLION, PEERS = 1_000_000, 65_536
+SECTIONS = ("real", "million", "growth", "workers", "peers")
+MILLION, SHARED, PEERS = 1_000_000, 262_144, 65_536
 SIZES = (8_192, 65_536, 262_144, MILLION)
 
 
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         "--sizes", type=_numbers, default=SIZES, help="pictures the steps are run on, ascending"
     )
     parser.add_argument("--million", type=int, default=MILLION, help="pictures of the section million")
+    parser.add_argument("--workers", type=int, default=SHARED, help="pictures of the section workers")
     parser.add_argument("--peers", type=int, default=PEERS, help="pictures of the section peers")
     return parser
 
@@ -65,12 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         vectors = unit_vectors(root, fingerprint)
         if "real" in options.only:
             quantities += show_real(root, fingerprint, vectors)
-        if {"million", "growth", "peers"} & set(options.only):
+        if {"million", "growth", "workers", "peers"} & set(options.only):
             show_likeness(folder, vectors, SEEDS)
         if "million" in options.only:
             quantities += show_million(folder, vectors, options.million, SEEDS)
         if "growth" in options.only:
             show_growth(folder, vectors, options.sizes)
+        if "workers" in options.only:
+            show_workers(folder, vectors, options.workers)
         if "peers" in options.only:
             show_peers(folder, vectors, options.peers)
     if quantities:
