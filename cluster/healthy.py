@@ -10,8 +10,6 @@ from __future__ import annotations
 import sys
 import urllib.request
 
-from cluster.database import connect
-
 SILENCE_S = 60
 
 
@@ -23,6 +21,9 @@ def answers(address: str) -> bool:
 
 def lives(job: str) -> bool:
     """Whether Airflow's ``job`` (SchedulerJob, DagProcessorJob, TriggererJob) told of itself lately."""
+    # Not loaded where only an address is asked, every ten seconds in most containers.
+    from cluster.database import connect
+
     with connect() as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT max(latest_heartbeat) > now() - %s * interval '1 second' FROM job "
