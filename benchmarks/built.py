@@ -14,12 +14,12 @@ from benchmarks.stock import Stock, seconds_a_query
 from benchmarks.taken import median_seconds
 from jobs.calibrate import calibrate_vectors
 from jobs.index import LshParams, build_index
-from jobs.manifest import Index
-from jobs.packed import draw
-from jobs.paths import DataRoot
-from jobs.quality import class_measures
-from jobs.search import Search, exact_search, index_search
-from jobs.session import spark_session
+from jobs.lsh.quality import class_measures
+from jobs.search.search import Search, exact_search, index_search
+from jobs.spark.session import spark_session
+from jobs.store.packed import draw
+from jobs.store.root import DataRoot
+from jobs.store.versions import Index
 from jobs.vectors import assemble_vectors, current_vectors
 
 BATCH, REPEATS = 1_000, 5

@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from jobs.catalog_rows import read_counts
-from jobs.manifest import open_index
+from jobs.drawing.report_plots import plots
+from jobs.drawing.svg import PALETTE
 from jobs.montage import CARD
-from jobs.paths import PROJECT, DataRoot
-from jobs.report_plots import plots
-from jobs.report_svg import PALETTE
+from jobs.store.catalog import read_counts
+from jobs.store.root import PROJECT, DataRoot
+from jobs.store.versions import open_index
 from scripts.dag_run import run_dag
 
 FRONTIER = PROJECT / "docs" / "frontier.svg"

@@ -19,8 +19,8 @@ import numpy as np
 
 from benchmarks.hashed import Hashes, K, blocks, draw_planes, fewest, moments_of
 from benchmarks.shown import number, say, spread, table
-from jobs.nearest import nearest_exactly
-from jobs.sketch import Floats
+from jobs.lsh.nearest import nearest_exactly
+from jobs.lsh.sketch import Floats
 
 BRANCHES, DEPTH = 4, 10
 """A million leaves: a larger set only puts more pictures on each."""

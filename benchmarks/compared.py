@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.hashed import K, calibrate, fewest
 from benchmarks.shown import Quantity, in_one, part, percent, say, spread, table
 from benchmarks.stock import Stock, best_stock, summed_differences
-from jobs.nearest import nearest_exactly
-from jobs.sketch import Floats
+from jobs.lsh.nearest import nearest_exactly
+from jobs.lsh.sketch import Floats
 
 QUERIES = 1_000
 SUMMED_TABLES = (64, 256)

@@ -19,8 +19,8 @@ from benchmarks.process import in_process
 from benchmarks.real import catalog_cars, chosen_weights, usable_pictures
 from benchmarks.sections import add_only
 from benchmarks.shown import Quantity, say, show_logs, table
-from jobs.catalog_rows import read_catalog
-from jobs.paths import PROJECT, DataRoot
+from jobs.store.catalog import read_catalog
+from jobs.store.root import PROJECT, DataRoot
 
 SECTIONS = ("rates", "decode", "forwards", "runs", "memory", "engines")
 PICTURES, REPEATS = 600, 5
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
-    os.environ["SPARK_CONF_DIR"] = str(PROJECT / "jobs" / "spark-conf")
+    os.environ["SPARK_CONF_DIR"] = str(PROJECT / "jobs" / "spark" / "conf")
     os.environ["PYSPARK_PYTHON"] = sys.executable
     show_logs()
     repeats, quantities = options.repeats, list[Quantity]()

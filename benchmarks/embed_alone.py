@@ -14,10 +14,10 @@ from PIL import Image
 
 from benchmarks.shown import say
 from benchmarks.taken import seconds
-from jobs.embedder import ImageEmbedder
-from jobs.embedding_worker import RESIZED_QUALITY
-from jobs.machine import cores
-from jobs.model import PRECISIONS, Model
+from jobs.base.machine import cores
+from jobs.embedding.embedder import ImageEmbedder
+from jobs.embedding.model import PRECISIONS, Model
+from jobs.embedding.worker import RESIZED_QUALITY
 
 NAMED = {"fp32": "FP32", "bf16": "BF16"}
 """What OpenVINO calls the precisions."""
@@ -31,7 +31,7 @@ RUNTIME = "openvino"
 
 def precisions() -> list[str]:
     """Those of ``PRECISIONS`` that this processor computes; says which it does not."""
-    import openvino as ov  # here, after jobs.forward has seen to it that importing it tells nobody
+    import openvino as ov  # here, after jobs.embedding.forward has seen to it that importing it tells nobody
 
     found = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     missing = [precision for precision in PRECISIONS if NAMED[precision] not in found]

@@ -13,9 +13,9 @@ from PIL import Image
 from benchmarks.embed_usual import RESIZE
 from benchmarks.shown import Quantity, factor, in_one
 from benchmarks.taken import seconds, turn_by_turn
-from jobs.model import GEOMETRIES
-from jobs.resize import decode, resize
-from jobs.shards import Picture
+from jobs.embedding.model import GEOMETRIES
+from jobs.embedding.resize import decode, resize
+from jobs.embedding.shards import Picture
 
 OURS, PILLOW = "decode and resize, ours", "decode and resize, Pillow"
 

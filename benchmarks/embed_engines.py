@@ -11,13 +11,13 @@ from benchmarks.embed_alone import RUNTIME
 from benchmarks.embed_rates import embed_anew, empty
 from benchmarks.shown import Quantity, in_one
 from benchmarks.taken import seconds, turn_by_turn
-from jobs.embedding_process import EmbeddingProcess
-from jobs.engines import embed_on_spark
-from jobs.logs import Progress
-from jobs.model import Model
-from jobs.paths import DataRoot
-from jobs.shards import Outcome, Picture
-from jobs.weights import Weights
+from jobs.base.logs import Progress
+from jobs.embedding.model import Model
+from jobs.embedding.process import EmbeddingProcess
+from jobs.embedding.shards import Outcome, Picture
+from jobs.embedding.weights import Weights
+from jobs.spark.engines import embed_on_spark
+from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
 

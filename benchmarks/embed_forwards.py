@@ -19,15 +19,15 @@ from torch.fx.experimental.optimization import fuse
 from benchmarks.embed_alone import RUNTIME, on_all_cores
 from benchmarks.shown import NO_BAR, Quantity, factor, in_one, say, spread, table
 from benchmarks.taken import seconds, turn_by_turn
-from jobs.embedder import ImageEmbedder
-from jobs.forward import Forward
-from jobs.machine import cores
-from jobs.model import GEOMETRIES, SIDE, Model
-from jobs.network import load_network
-from jobs.resize import MEAN, STD, decode, resize
-from jobs.shards import Picture
-from jobs.sketch import Floats
-from jobs.weights import Weights
+from jobs.base.machine import cores
+from jobs.embedding.embedder import ImageEmbedder
+from jobs.embedding.forward import Forward
+from jobs.embedding.model import GEOMETRIES, SIDE, Model
+from jobs.embedding.network import load_network
+from jobs.embedding.resize import MEAN, STD, decode, resize
+from jobs.embedding.shards import Picture
+from jobs.embedding.weights import Weights
+from jobs.lsh.sketch import Floats
 
 BATCH = 32
 """Pictures a call, on all cores; ours has calls of its own on each."""

@@ -15,16 +15,16 @@ from benchmarks.embed_alone import RUNTIME, Alone
 from benchmarks.embed_usual import SameWeights, one_at_a_time
 from benchmarks.shown import NO_BAR, Quantity, factor, in_one, number, say, spread, table
 from benchmarks.taken import seconds, turn_by_turn
-from jobs.embedding_process import EmbeddingProcess
-from jobs.embeddings import EmbeddingStore
-from jobs.machine import cores
-from jobs.model import Model
-from jobs.nearest import nearest_others
-from jobs.network import load_network
-from jobs.paths import DataRoot
-from jobs.shards import Outcome, Picture, cut
-from jobs.sketch import Floats
-from jobs.weights import Weights
+from jobs.base.machine import cores
+from jobs.embedding.model import Model
+from jobs.embedding.network import load_network
+from jobs.embedding.process import EmbeddingProcess
+from jobs.embedding.shards import Outcome, Picture, cut
+from jobs.embedding.weights import Weights
+from jobs.lsh.nearest import nearest_others
+from jobs.lsh.sketch import Floats
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot
 
 WARM_UP = 64
 K = 5

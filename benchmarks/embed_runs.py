@@ -11,9 +11,9 @@ from functools import partial
 from benchmarks.embed_rates import empty
 from benchmarks.shown import NO_BAR, Quantity, in_one, percent
 from benchmarks.taken import peak_of, seconds, turn_by_turn
-from jobs.catalog_rows import Row, write_catalog
-from jobs.paths import PROJECT, DataRoot
-from jobs.weights import Weights
+from jobs.embedding.weights import Weights
+from jobs.store.catalog import Row, write_catalog
+from jobs.store.root import PROJECT, DataRoot
 
 NEW = 0.01
 MB = 1e6

@@ -11,12 +11,12 @@ from img2vec_pytorch import Img2Vec
 from PIL import Image
 from torchvision.transforms import v2
 
-from jobs.machine import cores
-from jobs.model import SIDE
-from jobs.network import load_network
-from jobs.resize import MEAN, STD
-from jobs.sketch import Floats
-from jobs.weights import Weights
+from jobs.base.machine import cores
+from jobs.embedding.model import SIDE
+from jobs.embedding.network import load_network
+from jobs.embedding.resize import MEAN, STD
+from jobs.embedding.weights import Weights
+from jobs.lsh.sketch import Floats
 
 BATCH = 32
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.real import catalog_cars, embed_cars
-from jobs.catalog_rows import read_catalog
-from jobs.embeddings import EmbeddingStore
-from jobs.model import GEOMETRIES
-from jobs.nearest import nearest_others
-from jobs.paths import DataRoot
-from jobs.quality import ClassMeasures, class_measures
+from jobs.embedding.model import GEOMETRIES
+from jobs.lsh.nearest import nearest_others
+from jobs.lsh.quality import ClassMeasures, class_measures
+from jobs.store.catalog import read_catalog
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot
 
 
 def measure(root: DataRoot, fingerprint: str) -> ClassMeasures:

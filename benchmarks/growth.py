@@ -16,17 +16,17 @@ from benchmarks.hashed import K, blocks
 from benchmarks.process import in_process
 from benchmarks.shown import number, say, table
 from benchmarks.taken import PeakMemory, median_seconds, seconds
-from jobs.atomic import write_json
+from jobs.base.atomic import write_json
 from jobs.calibrate import calibrate_vectors
-from jobs.catalog_rows import read_catalog, write_catalog
-from jobs.embeddings import EmbeddingStore
 from jobs.index import LshParams, build_index
-from jobs.manifest import BUILT, Index, open_index
-from jobs.packed import draw
-from jobs.paths import DataRoot
-from jobs.search import index_search
-from jobs.session import spark_session
-from jobs.sketch import Floats
+from jobs.lsh.sketch import Floats
+from jobs.search.search import index_search
+from jobs.spark.session import spark_session
+from jobs.store.catalog import read_catalog, write_catalog
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.packed import draw
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, Index, open_index
 from jobs.vectors import assemble_vectors
 
 SEED = 0

@@ -13,9 +13,9 @@ from benchmarks.hashed import Hashes, K, calibrate, fewest
 from benchmarks.process import ONE_THREAD, in_process
 from benchmarks.shown import Quantity, in_one, number, part, percent, say, spread, table
 from benchmarks.taken import median_seconds
-from jobs.calibration import recall_lower_bound
-from jobs.nearest import nearest_by_sketch, nearest_exactly
-from jobs.sketch import Floats
+from jobs.lsh.choice import recall_lower_bound
+from jobs.lsh.nearest import nearest_by_sketch, nearest_exactly
+from jobs.lsh.sketch import Floats
 
 QUERIES = 500
 SINGLE_QUERIES = 25

@@ -18,8 +18,8 @@ from benchmarks.hashed import TARGET, Calibrated, K, calibrate
 from benchmarks.process import ONE_THREAD, in_process
 from benchmarks.shown import number, say, table
 from benchmarks.taken import median_seconds
-from jobs.nearest import Rows, nearest_by_sketch, nearest_exactly
-from jobs.sketch import Floats
+from jobs.lsh.nearest import Rows, nearest_by_sketch, nearest_exactly
+from jobs.lsh.sketch import Floats
 
 SEED = 0
 QUERIES, TUNED, SINGLE_QUERIES, REPEATS = 1_000, 500, 200, 3

@@ -7,15 +7,15 @@ import os
 import numpy as np
 
 from jobs.catalog import build_catalog
-from jobs.catalog_rows import read_catalog
 from jobs.embed import embed_catalog
-from jobs.embeddings import EmbeddingStore
-from jobs.model import GEOMETRIES, Model
-from jobs.paths import DataRoot
-from jobs.shards import Picture
-from jobs.sketch import Floats
-from jobs.sources.stanford_cars import stanford_cars
-from jobs.weights import Weights, find_weights
+from jobs.embedding.model import GEOMETRIES, Model
+from jobs.embedding.shards import Picture
+from jobs.embedding.weights import Weights, find_weights
+from jobs.intake.stanford_cars import stanford_cars
+from jobs.lsh.sketch import Floats
+from jobs.store.catalog import read_catalog
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot
 
 
 def catalog_cars(root: DataRoot) -> None:

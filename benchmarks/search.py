@@ -19,8 +19,8 @@ from benchmarks.real import catalog_cars, embed_cars, unit_vectors
 from benchmarks.sections import add_only
 from benchmarks.shown import Quantity, say, show_logs, table
 from benchmarks.workers import show_workers
-from jobs.paths import PROJECT, DataRoot
-from jobs.sketch import Floats
+from jobs.lsh.sketch import Floats
+from jobs.store.root import PROJECT, DataRoot
 
 SEEDS = (0, 1, 2)
 SECTIONS = ("real", "million", "growth", "workers", "peers")
@@ -54,7 +54,7 @@ def show_real(root: DataRoot, fingerprint: str, vectors: Floats) -> list[Quantit
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
-    os.environ["SPARK_CONF_DIR"] = str(PROJECT / "jobs" / "spark-conf")
+    os.environ["SPARK_CONF_DIR"] = str(PROJECT / "jobs" / "spark" / "conf")
     os.environ["PYSPARK_PYTHON"] = sys.executable
     show_logs()
     quantities = []

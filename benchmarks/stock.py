@@ -12,9 +12,9 @@ from pyspark.sql import SparkSession
 
 from benchmarks.hashed import TARGET, K, draw_planes
 from benchmarks.taken import median_seconds
-from jobs.calibration import recall_lower_bound
-from jobs.nearest import Rows
-from jobs.sketch import Floats
+from jobs.lsh.choice import recall_lower_bound
+from jobs.lsh.nearest import Rows
+from jobs.lsh.sketch import Floats
 
 MOST_TABLES = 40
 WIDTHS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)

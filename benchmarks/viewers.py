@@ -17,10 +17,10 @@ import requests
 from PIL import Image
 
 from benchmarks.shown import say, table
-from jobs.atomic import write_json, write_text
+from jobs.base.atomic import write_json, write_text
 from jobs.gallery import lay_out_gallery
-from jobs.manifest import CURRENT, Index
-from jobs.paths import DataRoot, resized_file
+from jobs.store.root import DataRoot, resized_file
+from jobs.store.versions import CURRENT, Index
 from plugins.pages.shelf import ALL, PAGE, open_gallery
 from scripts.airflow_server import Server, running_airflow
 

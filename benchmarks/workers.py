@@ -14,9 +14,9 @@ from benchmarks.shown import number, say, table
 from benchmarks.taken import seconds
 from jobs.calibrate import calibrate_vectors
 from jobs.index import LshParams, build_index
-from jobs.manifest import BUILT, open_index
-from jobs.paths import DataRoot
-from jobs.sketch import Floats
+from jobs.lsh.sketch import Floats
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, open_index
 from jobs.vectors import assemble_vectors
 
 STEPS: dict[str, Callable[[DataRoot], object]] = {

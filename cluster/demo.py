@@ -10,7 +10,7 @@ import sys
 import time
 
 from jobs.montage import read_answer, table
-from jobs.paths import DataRoot
+from jobs.store.root import DataRoot
 from scripts.airflow_api import AirflowApi
 
 DAG = "similarity_index"

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg2
 
 from cluster.database import connect
-from jobs.atomic import write_text
-from jobs.paths import PROJECT, DataRoot
+from jobs.base.atomic import write_text
+from jobs.store.root import PROJECT, DataRoot
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def configure_spark(folder: Path, secret: str, executor_memory: str) -> None:
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
     # In a file, because Spark's drivers take the secret from nowhere else but their command line.
-    everywhere, name = PROJECT / "jobs" / "spark-conf", "spark-defaults.conf"
+    everywhere, name = PROJECT / "jobs" / "spark" / "conf", "spark-defaults.conf"
     defaults = "".join(
         (place / name).read_text(encoding="utf-8") for place in (everywhere, PROJECT / "cluster")
     )

@@ -45,7 +45,7 @@ def housekeeping() -> None:
     def clean_up() -> dict[str, int]:
         """Remove what the rule lets go."""
         from jobs.housekeeping import housekeep
-        from jobs.paths import DataRoot
+        from jobs.store.root import DataRoot
 
         return housekeep(DataRoot.from_env(), **get_current_context()["params"])
 

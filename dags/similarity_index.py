@@ -47,7 +47,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.params import INDEX_PARAMS
 from dags.wiring import ONLY_WHERE_IT_HELPS, linked, query_and_montage, spark_step, spark_submit
-from jobs.paths import DataRoot
+from jobs.store.root import DataRoot
 from plugins.inbox import InboxTrigger
 from plugins.links import GalleryLink, ReportLink
 
@@ -77,9 +77,9 @@ def chosen(param: str) -> str:
 
 
 def model_of(asked: dict[str, Any]) -> Any:
-    """The jobs.model.Model that a run embeds with."""
-    from jobs.model import Model
-    from jobs.weights import find_weights
+    """The jobs.embedding.model.Model that a run embeds with."""
+    from jobs.embedding.model import Model
+    from jobs.embedding.weights import find_weights
 
     is_sample = asked["source"] == "sample"
     weights = find_weights(
@@ -108,9 +108,9 @@ def similarity_index() -> None:
     )
     def sources() -> dict[str, Any]:
         """Draw, download or find the pictures and their labels."""
+        from jobs.intake.scan import scan
         from jobs.publish import published_settings
-        from jobs.scan import scan
-        from jobs.sources.__main__ import find_source
+        from jobs.sources import find_source
 
         context = get_current_context()
         asked, root = dict(context["params"]), DataRoot.from_env()
@@ -132,7 +132,7 @@ def similarity_index() -> None:
     def catalog() -> dict[str, int]:
         """Join pictures and labels; set aside what can't be used."""
         from jobs.catalog import build_catalog
-        from jobs.sources import Source
+        from jobs.intake.source import Source
 
         found = what_was_found()
         return build_catalog(
@@ -168,7 +168,7 @@ def similarity_index() -> None:
     def embed() -> dict[str, str]:
         """Resize and embed what is new."""
         from jobs.embed import embed_catalog
-        from jobs.engines import engine_of
+        from jobs.spark.engines import engine_of
 
         asked = what_was_found()["asked"]
         model = model_of(asked)

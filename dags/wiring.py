@@ -21,7 +21,7 @@ from airflow.sdk import (
 )
 
 from dags.params import QUERY_PARAMS
-from jobs.errors import KilledError, UnreachableError
+from jobs.base.errors import KilledError, UnreachableError
 from plugins.links import MontageLink
 
 Task = TypeVar("Task")
@@ -55,7 +55,7 @@ def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
             "PYSPARK_PYTHON": sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,
             "PYTHONPATH": str(JOBS.parent),
-            "SPARK_CONF_DIR": os.environ.get("SPARK_CONF_DIR", str(JOBS / "spark-conf")),
+            "SPARK_CONF_DIR": os.environ.get("SPARK_CONF_DIR", str(JOBS / "spark" / "conf")),
         },
     }
 
@@ -98,7 +98,7 @@ def query_and_montage() -> SparkSubmitOperator:
     def montage() -> dict[str, Any]:
         """Draw the query and its neighbours."""
         from jobs.montage import draw_montage
-        from jobs.paths import DataRoot
+        from jobs.store.root import DataRoot
 
         root = DataRoot.from_env()
         drawn = draw_montage(root, root.query_folder(get_current_context()["run_id"]))

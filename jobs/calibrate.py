@@ -23,24 +23,14 @@ from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.atomic import in_use, staged_directory, write_json
-from jobs.calibration import (
-    MIN_PICTURES,
-    REDUCED,
-    SAMPLE,
-    TABLES,
-    Choice,
-    Moments,
-    Prediction,
-    check,
-    choose,
-)
-from jobs.errors import LookalikeError
-from jobs.logs import run_step, section
-from jobs.packed import array_of
-from jobs.paths import DataRoot
-from jobs.session import spark_session
-from jobs.sketch import Floats
+from jobs.base.atomic import in_use, staged_directory, write_json
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step, section
+from jobs.lsh.choice import MIN_PICTURES, REDUCED, SAMPLE, TABLES, Choice, Moments, Prediction, check, choose
+from jobs.lsh.sketch import Floats
+from jobs.spark.session import spark_session
+from jobs.store.packed import array_of
+from jobs.store.root import DataRoot
 from jobs.vectors import current_vectors, fingerprint_of
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jobs.atomic import write_json
-from jobs.catalog_rows import (
+from jobs.base.atomic import write_json
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import Progress, run_step, section
+from jobs.base.machine import cores
+from jobs.intake.labels import Join, LabelRow, join_labels, read_class_names, read_labels
+from jobs.intake.scan import Found, Look, look, scan
+from jobs.intake.source import Source, Split
+from jobs.store.catalog import (
     DEFAULT_MAX_QUARANTINED,
     Row,
     catalog_file,
@@ -21,13 +27,7 @@ from jobs.catalog_rows import (
     write_catalog,
     write_csv,
 )
-from jobs.errors import LookalikeError
-from jobs.labels import Join, LabelRow, join_labels, read_class_names, read_labels
-from jobs.logs import Progress, run_step, section
-from jobs.machine import cores
-from jobs.paths import DataRoot
-from jobs.scan import Found, Look, look, scan
-from jobs.sources import Source, Split
+from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.catalog_rows import Row, read_catalog
-from jobs.errors import LookalikeError
-from jobs.logs import run_step
-from jobs.manifest import BUILT, open_index
-from jobs.paths import DataRoot
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step
+from jobs.store.catalog import Row, read_catalog
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, open_index
 
 log = logging.getLogger(__name__)
 

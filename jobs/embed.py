@@ -9,15 +9,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.atomic import sweep
-from jobs.catalog_rows import DEFAULT_MAX_QUARANTINED, Row, check_quarantine, read_catalog, write_catalog
-from jobs.embeddings import EmbeddingStore
-from jobs.engines import ENGINES, Engine, engine_of
-from jobs.logs import Progress, run_step
-from jobs.model import GEOMETRIES, PRECISIONS, RUNTIMES, Model
-from jobs.paths import DataRoot
-from jobs.shards import Picture
-from jobs.weights import find_weights
+from jobs.base.atomic import sweep
+from jobs.base.logs import Progress, run_step
+from jobs.embedding.model import GEOMETRIES, PRECISIONS, RUNTIMES, Model
+from jobs.embedding.shards import Picture
+from jobs.embedding.weights import find_weights
+from jobs.spark.engines import ENGINES, Engine, engine_of
+from jobs.store.catalog import DEFAULT_MAX_QUARANTINED, Row, check_quarantine, read_catalog, write_catalog
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.atomic import staged_file
-from jobs.errors import LookalikeError
-from jobs.logs import run_step, section
-from jobs.manifest import BUILT, Index, open_index
-from jobs.near_duplicates import first_alike, near_duplicates, stored_neighbours
-from jobs.paths import DataRoot
+from jobs.base.atomic import staged_file
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step, section
+from jobs.search.near_duplicates import first_alike, near_duplicates, stored_neighbours
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, Index, open_index
 
 log = logging.getLogger(__name__)
 

@@ -29,11 +29,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jobs.atomic import remove
-from jobs.errors import LookalikeError
-from jobs.logs import run_step
-from jobs.manifest import BUILT, CURRENT, VERSION, Index, name_index
-from jobs.paths import DataRoot, safe_name
+from jobs.base.atomic import remove
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step
+from jobs.store.root import DataRoot, safe_name
+from jobs.store.versions import BUILT, CURRENT, VERSION, Index, name_index
 
 log = logging.getLogger(__name__)
 

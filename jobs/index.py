@@ -17,20 +17,20 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from jobs.atomic import in_use, staged_directory, write_json, write_text
+from jobs.base.atomic import in_use, staged_directory, write_json, write_text
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step, section
 from jobs.calibrate import Calibration, open_calibration
-from jobs.catalog_rows import read_counts
-from jobs.crossover import measure_crossover
-from jobs.embeddings import EmbeddingStore
-from jobs.errors import LookalikeError
-from jobs.hashing import hashed
-from jobs.logs import run_step, section
-from jobs.manifest import BUILT, CAPTION, Index, open_index
-from jobs.packed import Part, pack, parts
-from jobs.paths import DataRoot
-from jobs.recall import measure_recall
-from jobs.search import sketch_search
-from jobs.session import spark_session
+from jobs.search.search import sketch_search
+from jobs.spark.crossover import measure_crossover
+from jobs.spark.hashing import hashed
+from jobs.spark.recall import measure_recall
+from jobs.spark.session import spark_session
+from jobs.store.catalog import read_counts
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.packed import Part, pack, parts
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, CAPTION, Index, open_index
 from jobs.vectors import current_vectors, fingerprint_of
 
 log = logging.getLogger(__name__)

@@ -14,11 +14,11 @@ from typing import Any
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from jobs.atomic import staged_file
-from jobs.errors import LookalikeError
-from jobs.logs import run_step, section
-from jobs.names import name_of, plain
-from jobs.paths import QUERY_PICTURE, DataRoot, resized_file
+from jobs.base.atomic import staged_file
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step, section
+from jobs.base.text import name_of, plain
+from jobs.store.root import QUERY_PICTURE, DataRoot, resized_file
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.atomic import staged_directory
-from jobs.errors import LookalikeError
-from jobs.logs import run_step, section
-from jobs.manifest import BUILT, Index, open_index
-from jobs.packed import Part, parts
-from jobs.paths import DataRoot
-from jobs.search import Search, index_search
-from jobs.session import spark_session
+from jobs.base.atomic import staged_directory
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step, section
+from jobs.search.search import Search, index_search
+from jobs.spark.session import spark_session
+from jobs.store.packed import Part, parts
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, Index, open_index
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from jobs.atomic import write_json, write_text
-from jobs.errors import LookalikeError
-from jobs.logs import run_step
-from jobs.manifest import BUILT, CURRENT, Index, open_index
-from jobs.paths import DataRoot
+from jobs.base.atomic import write_json, write_text
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, CURRENT, Index, open_index
 
 log = logging.getLogger(__name__)
 

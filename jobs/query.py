@@ -15,15 +15,15 @@ from pyspark.ml.linalg import Vectors
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from jobs.atomic import write_json
-from jobs.errors import LookalikeError
-from jobs.logs import run_step, section
-from jobs.lookup import RANDOM, Asked, look_up
-from jobs.manifest import CURRENT, Index, open_index
-from jobs.packed import unpack
-from jobs.paths import DataRoot
-from jobs.search import Search, exact_search, sketch_search
-from jobs.session import spark_session
+from jobs.base.atomic import write_json
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step, section
+from jobs.search.lookup import RANDOM, Asked, look_up
+from jobs.search.search import Search, exact_search, sketch_search
+from jobs.spark.session import spark_session
+from jobs.store.packed import unpack
+from jobs.store.root import DataRoot
+from jobs.store.versions import CURRENT, Index, open_index
 
 log = logging.getLogger(__name__)
 

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.atomic import write_json, write_text
-from jobs.errors import LookalikeError
-from jobs.frontier import sketch_frontier, stock_frontier
-from jobs.logs import run_step, section
-from jobs.manifest import BUILT, Index, open_index
-from jobs.near_duplicates import near_duplicates, stored_neighbours
-from jobs.packed import Part, draw, parts
-from jobs.paths import DataRoot, resized_file
-from jobs.quality import class_measures, histogram, hubness
-from jobs.report_page import render
-from jobs.search import exact_search, index_search
-from jobs.sketch import Floats, Sketch
+from jobs.base.atomic import write_json, write_text
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step, section
+from jobs.drawing.report_page import render
+from jobs.lsh.quality import class_measures, histogram, hubness
+from jobs.lsh.sketch import Floats, Sketch
+from jobs.search.frontier import sketch_frontier, stock_frontier
+from jobs.search.near_duplicates import near_duplicates, stored_neighbours
+from jobs.search.search import exact_search, index_search
+from jobs.store.packed import Part, draw, parts
+from jobs.store.root import DataRoot, resized_file
+from jobs.store.versions import BUILT, Index, open_index
 
 log = logging.getLogger(__name__)
 

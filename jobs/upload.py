@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.atomic import staged_file
-from jobs.errors import LookalikeError
-from jobs.logs import run_step
-from jobs.paths import DataRoot
-from jobs.pictures import BadPictureError, open_picture, to_rgb
+from jobs.base.atomic import staged_file
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step
+from jobs.intake.decode import BadPictureError, open_picture, to_rgb
+from jobs.store.root import DataRoot
 
 MAX_PIXELS = 50_000_000
 SIDE = 1_024

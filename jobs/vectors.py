@@ -14,13 +14,13 @@ from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.atomic import in_use, staged_directory, write_text
-from jobs.catalog_rows import catalog_file, read_catalog
-from jobs.embeddings import CSV_COLUMNS, DIMENSION, EmbeddingStore
-from jobs.errors import LookalikeError
-from jobs.logs import run_step, section
-from jobs.paths import DataRoot
-from jobs.session import spark_session
+from jobs.base.atomic import in_use, staged_directory, write_text
+from jobs.base.errors import LookalikeError
+from jobs.base.logs import run_step, section
+from jobs.spark.session import spark_session
+from jobs.store.catalog import catalog_file, read_catalog
+from jobs.store.embeddings import CSV_COLUMNS, DIMENSION, EmbeddingStore
+from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
 

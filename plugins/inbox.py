@@ -12,9 +12,9 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from jobs.errors import LookalikeError
-from jobs.scan import scan
-from jobs.sources.folder import LABELS_FILE
+from jobs.base.errors import LookalikeError
+from jobs.intake.folder import LABELS_FILE
+from jobs.intake.scan import scan
 
 EVERY_S = 5.0
 """Seconds between two looks; pictures have landed when two looks in a row see the same."""

@@ -31,8 +31,8 @@ class ReportLink(BaseOperatorLink):
     name = "Report"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        from jobs.manifest import BUILT, name_index
-        from jobs.paths import DataRoot
+        from jobs.store.root import DataRoot
+        from jobs.store.versions import BUILT, name_index
 
         return page(f"versions/{name_index(DataRoot.from_env(), BUILT).version}/report.html")
 

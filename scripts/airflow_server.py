@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.paths import PROJECT
+from jobs.store.root import PROJECT
 from scripts.airflow_api import AirflowApi, until
 
 

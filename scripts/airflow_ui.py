@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from jobs.paths import DataRoot
+from jobs.store.root import DataRoot
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 HOST, PORT = "127.0.0.1", os.environ.get("AIRFLOW__API__PORT", "8080")

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jobs.paths import DataRoot
+from jobs.store.root import DataRoot
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 SPARK_HOOK = "airflow.task.hooks.airflow.providers.apache.spark"

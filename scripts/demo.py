@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from jobs.manifest import open_index
 from jobs.montage import read_answer, table
-from jobs.paths import DataRoot
+from jobs.store.root import DataRoot
+from jobs.store.versions import open_index
 from scripts.dag_run import run_dag
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from jobs.paths import PROJECT
+from jobs.store.root import PROJECT
 from scripts.airflow_api import AirflowApi, until
 from scripts.airflow_server import free_ports
 from scripts.dag_run import AIRFLOW

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.session import spark_session
+from jobs.spark.session import spark_session
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
@@ -28,7 +28,7 @@ os.environ.update(
     AIRFLOW_CONN_SPARK_DEFAULT='{"conn_type":"spark","host":"local[*]"}',
     PYTHONPATH=str(PROJECT),
     PYSPARK_PYTHON=sys.executable,
-    SPARK_CONF_DIR=str(PROJECT / "jobs" / "spark-conf"),
+    SPARK_CONF_DIR=str(PROJECT / "jobs" / "spark" / "conf"),
     SPARK_LOCAL_IP="127.0.0.1",
 )
 os.environ.pop("LOOKALIKE_CARS_DIR", None)

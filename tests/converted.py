@@ -8,11 +8,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from jobs.embedder import ImageEmbedder
-from jobs.embeddings import EmbeddingStore
-from jobs.model import Model
-from jobs.paths import DataRoot
-from jobs.weights import find_weights
+from jobs.embedding.embedder import ImageEmbedder
+from jobs.embedding.model import Model
+from jobs.embedding.weights import find_weights
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot
 
 MODEL = Model(find_weights("random"))
 

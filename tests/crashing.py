@@ -21,10 +21,10 @@ def _crash(name: str) -> None:
 
 
 def serve(*arguments: Any) -> None:
-    import jobs.resize
-    from jobs.embedding_worker import serve
+    import jobs.embedding.resize
+    from jobs.embedding.worker import serve
 
-    decode = jobs.resize.decode
+    decode = jobs.embedding.resize.decode
 
     def crashing(content: bytes) -> Any:
         _, marked, name = content.partition(MARK)
@@ -32,13 +32,13 @@ def serve(*arguments: Any) -> None:
             _crash(name.decode())
         return decode(content)
 
-    jobs.resize.decode = crashing
+    jobs.embedding.resize.decode = crashing
     serve(*arguments)
 
 
 def serve_and_crash_forward(*arguments: Any) -> None:
-    from jobs import embedder
-    from jobs.embedding_worker import serve
+    from jobs.embedding import embedder
+    from jobs.embedding.worker import serve
 
     def crashing(*_: Any) -> tuple[Any, str]:
         def forward(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jobs.calibration import Moments
-from jobs.sketch import Floats, Sketch, make_sketch
+from jobs.lsh.choice import Moments
+from jobs.lsh.sketch import Floats, Sketch, make_sketch
 from tests.synthetic import unit_vectors
 
 PLANES, REDUCED, WIDTH = 65, 32, 0.05

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.atomic import write_json, write_text
+from jobs.base.atomic import write_json, write_text
 from jobs.calibrate import calibrate_vectors
-from jobs.catalog_rows import read_catalog, write_catalog
-from jobs.embeddings import EmbeddingStore
 from jobs.gallery import lay_out_gallery
 from jobs.index import LshParams, build_index
-from jobs.manifest import CURRENT, Index
 from jobs.neighbours import store_neighbours
-from jobs.paths import DataRoot, resized_file
 from jobs.report import write_report
+from jobs.store.catalog import read_catalog, write_catalog
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot, resized_file
+from jobs.store.versions import CURRENT, Index
 from jobs.vectors import assemble_vectors
 
 FINGERPRINT = "0123456789abcdef"

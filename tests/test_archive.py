@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import LookalikeError
-from jobs.sources.archive import unpack_zip
+from jobs.base.errors import LookalikeError
+from jobs.intake.archive import unpack_zip
 
 LIMITS = {"max_members": 10, "max_bytes": 1_000_000}
 

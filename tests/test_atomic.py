@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.atomic import in_use, remove, staged_directory, staged_file, write_json, write_text
-from jobs.errors import LookalikeError
+from jobs.base.atomic import in_use, remove, staged_directory, staged_file, write_json, write_text
+from jobs.base.errors import LookalikeError
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_sigkill_leaves_the_old_state_and_the_next_writer_cleans_up(tmp_path: Pa
     code = f"""
 import os, signal
 from pathlib import Path
-from jobs.atomic import {kind}
+from jobs.base.atomic import {kind}
 with {kind}(Path({str(target)!r})) as staging:
     (staging if {kind == "staged_file"} else staging / "x").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

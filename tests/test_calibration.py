@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jobs.calibration import Choice, Moments, check, choose, recall_lower_bound
-from jobs.nearest import nearest_by_sketch, nearest_exactly
-from jobs.sketch import Floats, make_sketch
+from jobs.lsh.choice import Choice, Moments, check, choose, recall_lower_bound
+from jobs.lsh.nearest import nearest_by_sketch, nearest_exactly
+from jobs.lsh.sketch import Floats, make_sketch
 from tests.hashes import Array, moments, planes, vectors  # noqa: F401
 from tests.synthetic import unit_vectors
 

@@ -14,11 +14,11 @@ from threading import Timer
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.base.errors import LookalikeError
 from jobs.catalog import build_catalog
-from jobs.catalog_rows import Row, catalog_file, read_catalog, read_counts
-from jobs.errors import LookalikeError
-from jobs.paths import DataRoot
-from jobs.sources.folder import folder
+from jobs.intake.folder import folder
+from jobs.store.catalog import Row, catalog_file, read_catalog, read_counts
+from jobs.store.root import DataRoot
 from tests.pictures import jpeg_that_claims, write_picture, write_pictures
 
 COLUMNS = [
@@ -219,7 +219,7 @@ def test_folder_given_by_a_link_is_read(place: Place, tmp_path: Path) -> None:
 
 
 def test_huge_file_is_not_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.scan.MAX_BYTES", 1_000_000)
+    monkeypatch.setattr("jobs.intake.scan.MAX_BYTES", 1_000_000)
     write_pictures(place.pictures, 1)
     os.truncate(write_picture(place.pictures / "huge.jpg"), 1_000_001)
     os.truncate(write_picture(place.pictures / "large.jpg"), 1_000_000)

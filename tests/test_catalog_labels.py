@@ -15,14 +15,14 @@ import pytest
 import scipy.io
 
 import jobs
+from jobs.base.errors import LookalikeError
 from jobs.catalog import build_catalog
 from jobs.catalog import main as catalog_main
-from jobs.catalog_rows import read_catalog
-from jobs.errors import LookalikeError
-from jobs.paths import DataRoot
-from jobs.sources import Source, Split
-from jobs.sources.__main__ import main as sources_main
-from jobs.sources.folder import folder
+from jobs.intake.folder import folder
+from jobs.intake.source import Source, Split
+from jobs.sources import main as sources_main
+from jobs.store.catalog import read_catalog
+from jobs.store.root import DataRoot
 from tests.pictures import write_picture, write_pictures
 
 PROJECT = Path(jobs.__file__).parents[1]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.catalog_rows import read_catalog, write_catalog
 from jobs.changes import Changes, find_changes
-from jobs.manifest import Index, open_index
-from jobs.paths import DataRoot
+from jobs.store.catalog import read_catalog, write_catalog
+from jobs.store.root import DataRoot
+from jobs.store.versions import Index, open_index
 from tests.synthetic import FINGERPRINT, make_index, make_root, picture_id
 
 PICTURES = 12

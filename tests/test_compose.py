@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from cluster.init import configure_spark
-from jobs.paths import PROJECT
+from jobs.store.root import PROJECT
 
 FILE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]

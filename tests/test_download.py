@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import download as module
-from jobs.download import download
-from jobs.errors import LookalikeError, UnreachableError
+from jobs.base import download as module
+from jobs.base.download import download
+from jobs.base.errors import LookalikeError, UnreachableError
 from tests.local_server import LocalServer, Reply
 
 BODY = random.Random(0).randbytes(300_000)
@@ -201,7 +201,7 @@ def test_progress_is_logged_in_megabytes(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("jobs.logs.PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("jobs.base.logs.PROGRESS_EVERY_S", 0.0)
     caplog.set_level("INFO")
     body = bytes(3_500_000)
     url = server.reply("/weights.pth", Reply(body))

@@ -14,17 +14,17 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from jobs.base.errors import LookalikeError
 from jobs.catalog import build_catalog
-from jobs.catalog_rows import catalog_file, read_catalog
 from jobs.embed import embed_catalog
-from jobs.embedder import ImageEmbedder
-from jobs.embeddings import EmbeddingStore
-from jobs.errors import LookalikeError
-from jobs.model import Model
-from jobs.paths import resized_file
-from jobs.resize import resized
-from jobs.scan import content_id
-from jobs.sources.folder import folder
+from jobs.embedding.embedder import ImageEmbedder
+from jobs.embedding.model import Model
+from jobs.embedding.resize import resized
+from jobs.intake.folder import folder
+from jobs.intake.scan import content_id
+from jobs.store.catalog import catalog_file, read_catalog
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import resized_file
 from tests.converted import MODEL, root_with_converted_weights
 from tests.pictures import cut_jpeg, encoded, picture, write_picture, write_pictures
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torchvision.models import resnet18
 
 from jobs.embed import embed_catalog
-from jobs.embeddings import CSV_COLUMNS, EmbeddingStore
-from jobs.model import Model
-from jobs.weights import find_weights
+from jobs.embedding.model import Model
+from jobs.embedding.weights import find_weights
+from jobs.store.embeddings import CSV_COLUMNS, EmbeddingStore
 from tests.converted import MODEL
 from tests.pictures import write_picture, write_pictures
 from tests.test_embed import Place, bits, csv_vectors
@@ -112,7 +112,7 @@ def test_run_that_finds_nothing_new_imports_nothing_heavy(place: Place) -> None:
     *log, modules = told.splitlines()
     assert any("0 embedded, 3 kept, 0 quarantined" in line for line in log)
     imported = set(modules.split())
-    assert {"jobs.embed", "jobs.embedding_process", "pyarrow.parquet"} <= imported
+    assert {"jobs.embed", "jobs.embedding.process", "pyarrow.parquet"} <= imported
     assert not {"torch", "torchvision", "openvino", "pandas", "pyspark", "PIL.Image"} & imported
 
 

@@ -17,18 +17,18 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-import jobs.embedding_process
+import jobs.embedding.process
+from jobs.base.logs import Progress
 from jobs.catalog import build_catalog
-from jobs.catalog_rows import read_catalog
 from jobs.embed import embed_catalog
-from jobs.embedding_process import EmbeddingProcess
-from jobs.embeddings import EmbeddingStore
-from jobs.logs import Progress
-from jobs.model import Model
-from jobs.paths import DataRoot, resized_file
-from jobs.scan import content_id
-from jobs.shards import Outcome, Picture, cut
-from jobs.sources.folder import folder
+from jobs.embedding.model import Model
+from jobs.embedding.process import EmbeddingProcess
+from jobs.embedding.shards import Outcome, Picture, cut
+from jobs.intake.folder import folder
+from jobs.intake.scan import content_id
+from jobs.store.catalog import read_catalog
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot, resized_file
 from tests.converted import MODEL, root_with_converted_weights
 from tests.pictures import cut_jpeg, write_pictures
 
@@ -48,7 +48,7 @@ def in_small_shards(
 
 def serve_and_kill(*arguments: Any) -> None:
     """Embed, and kill at the moment and what the environment names."""
-    from jobs.embedding_worker import serve
+    from jobs.embedding.worker import serve
 
     wanted = MOMENTS[os.environ["KILLED_AT"]]
     replace = os.replace
@@ -69,7 +69,7 @@ def serve_and_kill(*arguments: Any) -> None:
 def run_and_kill() -> None:
     """In a process of its own: the whole step, whose process that embeds kills it."""
     if os.environ["KILLED_AT"] != "start":
-        setattr(jobs.embedding_process, "_serve", serve_and_kill)  # noqa: B010
+        setattr(jobs.embedding.process, "_serve", serve_and_kill)  # noqa: B010
     embed_catalog(DataRoot.from_env(), MODEL, in_small_shards)
 
 

@@ -14,10 +14,10 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.models import ResNet18_Weights, resnet18
 
-from jobs.embedder import ImageEmbedder
-from jobs.embeddings import EmbeddingStore
-from jobs.model import GEOMETRIES, PRECISIONS, Model
-from jobs.weights import Weights, find_weights
+from jobs.embedding.embedder import ImageEmbedder
+from jobs.embedding.model import GEOMETRIES, PRECISIONS, Model
+from jobs.embedding.weights import Weights, find_weights
+from jobs.store.embeddings import EmbeddingStore
 from tests.pictures import encoded, picture
 
 NORMALISED = transforms.Compose(
@@ -104,7 +104,7 @@ def test_what_is_kept_of_the_weights_embeds_alike(
 ) -> None:
     kept = EmbeddingStore(tmp_path).openvino
     first = ImageEmbedder(embedder.model, device="cpu", kept=kept)
-    monkeypatch.setattr("jobs.network.load_network", None)
+    monkeypatch.setattr("jobs.embedding.network.load_network", None)
     again = ImageEmbedder(embedder.model, device="cpu", kept=kept)
     for other in (first, again):
         np.testing.assert_array_equal(other(picture()), embedder(picture()))

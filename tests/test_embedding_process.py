@@ -16,20 +16,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from jobs.base.errors import KilledError, LookalikeError
 from jobs.catalog import build_catalog
-from jobs.catalog_rows import read_catalog
 from jobs.embed import embed_catalog
-from jobs.embedder import ImageEmbedder
-from jobs.embedding_worker import Marks, Worker
-from jobs.embeddings import EmbeddingStore
-from jobs.errors import KilledError, LookalikeError
-from jobs.model import Model
-from jobs.paths import DataRoot
-from jobs.resize import resized
-from jobs.scan import content_id
-from jobs.shards import Outcome, Picture
-from jobs.sources.folder import folder
-from jobs.weights import Weights, find_weights
+from jobs.embedding.embedder import ImageEmbedder
+from jobs.embedding.model import Model
+from jobs.embedding.resize import resized
+from jobs.embedding.shards import Outcome, Picture
+from jobs.embedding.weights import Weights, find_weights
+from jobs.embedding.worker import Marks, Worker
+from jobs.intake.folder import folder
+from jobs.intake.scan import content_id
+from jobs.store.catalog import read_catalog
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot
 from tests import crashing
 from tests.converted import MODEL, root_with_converted_weights
 from tests.pictures import encoded, picture, write_pictures
@@ -57,7 +57,7 @@ def test_picture_that_crashes_the_decoder_is_quarantined_and_the_rest_embedded(
     for number, content in enumerate(hostile):
         (pictures / f"hostile{number}.jpg").write_bytes(content)
     root = take_in(tmp_path)
-    monkeypatch.setattr("jobs.embedding_process._serve", crashing.serve)
+    monkeypatch.setattr("jobs.embedding.process._serve", crashing.serve)
     told = embed_catalog(root, MODEL)
     assert (told["embedded"], told["quarantined"]) == (COUNT, 2)
     reasons = {Path(row["path"]).name: row["reason"] for row in read_catalog(root) if row["reason"]}
@@ -72,7 +72,7 @@ def test_crash_that_no_picture_is_to_blame_for_is_said(
 ) -> None:
     write_pictures(tmp_path / "pictures", 3)
     root = take_in(tmp_path)
-    monkeypatch.setattr("jobs.embedding_process._serve", crashing.serve_and_crash_forward)
+    monkeypatch.setattr("jobs.embedding.process._serve", crashing.serve_and_crash_forward)
     with pytest.raises(LookalikeError, match="ended by SIGSEGV and no picture is to blame"):
         embed_catalog(root, MODEL)
     assert store_of(root).ids() == set()
@@ -162,7 +162,7 @@ def test_pictures_are_read_a_few_batches_ahead_and_not_a_whole_shard(
         decoded.append(geometry)
         return resized(content, geometry)
 
-    monkeypatch.setattr("jobs.embedding_worker.resized", counted)
+    monkeypatch.setattr("jobs.embedding.worker.resized", counted)
     embedder = ImageEmbedder(MODEL, threads=1)
     embedder.batch = 2
     worker = Worker(DataRoot(tmp_path / "data"), embedder, Marks([RawArray(ctypes.c_char, 33)]))

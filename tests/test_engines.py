@@ -14,12 +14,12 @@ import psutil
 import pytest
 
 from jobs.catalog import build_catalog
-from jobs.catalog_rows import catalog_file, read_catalog
 from jobs.embed import embed_catalog
-from jobs.embeddings import EmbeddingStore
-from jobs.paths import DataRoot, resized_file
-from jobs.shards import Picture, cut
-from jobs.sources.folder import folder
+from jobs.embedding.shards import Picture, cut
+from jobs.intake.folder import folder
+from jobs.store.catalog import catalog_file, read_catalog
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot, resized_file
 from tests.converted import MODEL, root_with_converted_weights
 from tests.pictures import cut_jpeg, write_picture, write_pictures
 from tests.spark_cluster import PROJECT, Cluster, secured, standalone

@@ -13,10 +13,10 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.models import ResNet18_Weights, resnet18
 
-from jobs.embedder import ImageEmbedder
-from jobs.model import Model
-from jobs.resize import resized
-from jobs.weights import find_weights
+from jobs.embedding.embedder import ImageEmbedder
+from jobs.embedding.model import Model
+from jobs.embedding.resize import resized
+from jobs.embedding.weights import find_weights
 from tests.test_forward import need
 
 PICTURES, CROPPED = 500, 60

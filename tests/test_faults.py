@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.embeddings import EmbeddingStore
-from jobs.manifest import open_index
-from jobs.paths import DataRoot
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot
+from jobs.store.versions import open_index
 from scripts.airflow_api import AirflowApi, until
 from tests.airflow_parts import parts
 from tests.pictures import write_pictures

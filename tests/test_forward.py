@@ -14,10 +14,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from jobs.forward import Forward, openvino_forward, torch_forward
-from jobs.model import SIDE
-from jobs.network import load_network
-from jobs.weights import find_weights
+from jobs.embedding.forward import Forward, openvino_forward, torch_forward
+from jobs.embedding.model import SIDE
+from jobs.embedding.network import load_network
+from jobs.embedding.weights import find_weights
 from tests.pictures import picture
 
 PICTURES = 16
@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 
 def need(precision: str) -> None:
     """Skip the test where this processor does not compute ``precision``."""
-    # Not before jobs.forward, which keeps its telemetry off.
+    # Not before jobs.embedding.forward, which keeps its telemetry off.
     import openvino as ov
 
     if precision == "bf16" and "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -202,8 +202,8 @@ def test_runtimes_are_told_with_version_and_precision(
 
 
 REFUSED = """
-from jobs.errors import LookalikeError
-from jobs.forward import openvino_forward
+from jobs.base.errors import LookalikeError
+from jobs.embedding.forward import openvino_forward
 try:
     openvino_forward(lambda: 1 / 0, "bf16", 1, None)
 except LookalikeError as error:
@@ -220,9 +220,9 @@ def test_bf16_is_refused_where_the_processor_lacks_it() -> None:
 
 BUILT = """
 import numpy as np
-from jobs.forward import openvino_forward
-from jobs.network import load_network
-from jobs.weights import find_weights
+from jobs.embedding.forward import openvino_forward
+from jobs.embedding.network import load_network
+from jobs.embedding.weights import find_weights
 
 forward, _ = openvino_forward(lambda: load_network(find_weights("random")), "fp32", 1, None)
 print(forward(np.zeros((1, 224, 224, 3), np.uint8)).shape)

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.errors import LookalikeError
+from jobs.base.errors import LookalikeError
 from jobs.gallery import lay_out_gallery
-from jobs.manifest import BUILT, Index, open_index
-from jobs.near_duplicates import first_alike
 from jobs.neighbours import STORED, store_neighbours
-from jobs.paths import DataRoot
+from jobs.search.near_duplicates import first_alike
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, Index, open_index
 from plugins.pages.shelf import ALL, PAGE, Gallery, open_gallery
 from tests.synthetic import make_index, make_root, picture_id, unit_vectors
 

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.calibrate import GROWN, calibrate_vectors, open_calibration
-from jobs.catalog_rows import read_catalog, write_catalog
 from jobs.index import LshParams, build_index
-from jobs.manifest import BUILT, Index
-from jobs.packed import Part, parts
-from jobs.paths import DataRoot
 from jobs.query import answer
+from jobs.store.catalog import read_catalog, write_catalog
+from jobs.store.packed import Part, parts
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, Index
 from jobs.vectors import assemble_vectors
 from tests.synthetic import FINGERPRINT, keep, make_index, make_root, picture_id
 

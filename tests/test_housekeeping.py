@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 import jobs.housekeeping
-from jobs.atomic import in_use, write_json, write_text
+from jobs.base.atomic import in_use, write_json, write_text
+from jobs.base.errors import LookalikeError
 from jobs.calibrate import calibrate_vectors
-from jobs.errors import LookalikeError
 from jobs.housekeeping import DAY_S, housekeep, main
 from jobs.index import LshParams, build_index
-from jobs.manifest import open_index
-from jobs.paths import DataRoot
+from jobs.store.root import DataRoot
+from jobs.store.versions import open_index
 from jobs.vectors import assemble_vectors
 from scripts.dag_run import run_dag
 from tests.synthetic import FINGERPRINT, make_index, make_root
@@ -414,7 +414,7 @@ def test_killed_half_way_it_is_finished_by_the_next(root: DataRoot) -> None:
 import os, shutil, signal
 from pathlib import Path
 from jobs.housekeeping import housekeep
-from jobs.paths import DataRoot
+from jobs.store.root import DataRoot
 shutil.rmtree = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGKILL)
 housekeep(DataRoot(Path({str(root.root)!r})), keep_versions=1)
 """

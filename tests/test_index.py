@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from pyspark.ml.feature import BucketedRandomProjectionLSHModel
 
+from jobs.base.errors import LookalikeError
 from jobs.calibrate import calibrate_vectors
-from jobs.errors import LookalikeError
 from jobs.index import LshParams, build_index
-from jobs.manifest import BUILT, Index, open_index
 from jobs.neighbours import store_neighbours
-from jobs.paths import DataRoot
 from jobs.publish import publish
 from jobs.query import answer
 from jobs.report import write_report
-from jobs.session import spark_session
+from jobs.spark.session import spark_session
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, Index, open_index
 from jobs.vectors import assemble_vectors
 from tests.synthetic import FINGERPRINT, keep, make_index, make_root, picture_id
 
@@ -80,7 +80,7 @@ import os, signal
 from pathlib import Path
 import jobs.index
 from jobs.index import LshParams, build_index
-from jobs.paths import DataRoot
+from jobs.store.root import DataRoot
 write = jobs.index.write_json
 def killed(target, value):
     os.kill(os.getpid(), signal.SIGKILL)

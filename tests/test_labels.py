@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jobs.errors import LookalikeError
-from jobs.labels import Join, LabelRow, join_labels, read_class_names, read_labels
+from jobs.base.errors import LookalikeError
+from jobs.intake.labels import Join, LabelRow, join_labels, read_class_names, read_labels
 
 Form = Literal["NFC", "NFD"]
 

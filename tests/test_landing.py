@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from jobs.base.errors import LookalikeError
 from jobs.catalog import build_catalog
-from jobs.catalog_rows import quarantine_file, read_catalog
-from jobs.errors import LookalikeError
-from jobs.paths import DataRoot
-from jobs.sources.__main__ import find_source
+from jobs.sources import find_source
+from jobs.store.catalog import quarantine_file, read_catalog
+from jobs.store.root import DataRoot
 from tests.pictures import write_picture, write_pictures
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from jobs.atomic import write_json
-from jobs.errors import LookalikeError
+from jobs.base.atomic import write_json
+from jobs.base.errors import LookalikeError
 from jobs.montage import SAME, draw_montage, read_answer, table
-from jobs.paths import DataRoot, resized_file
+from jobs.store.root import DataRoot, resized_file
 
 
 def picture(number: int, name: str | None, **more: Any) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jobs.nearest import FEW, nearest_by_sketch, nearest_exactly, scan
-from jobs.sketch import Floats, Sketch
+from jobs.lsh.nearest import FEW, nearest_by_sketch, nearest_exactly, scan
+from jobs.lsh.sketch import Floats, Sketch
 from tests.hashes import Array, hashes_of, moments, sketch, vectors  # noqa: F401
 
 

@@ -18,13 +18,13 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from jobs.atomic import remove
-from jobs.catalog_rows import read_catalog, write_catalog
-from jobs.manifest import CURRENT, Index, open_index
+from jobs.base.atomic import remove
 from jobs.montage import draw_montage
-from jobs.paths import DataRoot
 from jobs.publish import publish
 from jobs.query import answer
+from jobs.store.catalog import read_catalog, write_catalog
+from jobs.store.root import DataRoot
+from jobs.store.versions import CURRENT, Index, open_index
 from plugins.links import PREFIX
 from plugins.pages import shelf
 from plugins.pages.app import app

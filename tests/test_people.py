@@ -15,10 +15,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
 
-from jobs.catalog_rows import read_catalog
-from jobs.manifest import open_index
 from jobs.neighbours import STORED
-from jobs.paths import DataRoot
+from jobs.store.catalog import read_catalog
+from jobs.store.root import DataRoot
+from jobs.store.versions import open_index
 from plugins.inbox import EVERY_S, SEEN, snapshot
 from scripts.airflow_api import until
 from scripts.airflow_server import Server, running_airflow

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from jobs.pictures import BadPictureError, read_header
-from jobs.resize import decode
-from jobs.scan import look
+from jobs.embedding.resize import decode
+from jobs.intake.decode import BadPictureError, read_header
+from jobs.intake.scan import look
 from tests.pictures import cut_jpeg, encoded, jpeg_that_claims, picture, png
 
 ORIENTATION = 0x0112
@@ -293,7 +293,7 @@ def decoded_size(content: bytes) -> tuple[int, int]:
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
 def test_corrupt_file_is_a_picture_or_has_a_reason(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a disk or a download did to a file, no other error than BadPictureError comes out."""
-    monkeypatch.setattr("jobs.pictures.MAX_PIXELS", 1_000_000)  # quick, whatever size a header claims
+    monkeypatch.setattr("jobs.intake.decode.MAX_PIXELS", 1_000_000)  # quick, whatever size a header claims
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     options = {} if format in ("GIF", "BMP") else {"exif": exif}

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.atomic import write_json
-from jobs.embedder import ImageEmbedder
-from jobs.errors import LookalikeError
+from jobs.base.atomic import write_json
+from jobs.base.errors import LookalikeError
+from jobs.embedding.embedder import ImageEmbedder
 from jobs.index import LshParams
-from jobs.manifest import open_index
-from jobs.paths import QUERY_PICTURE, DataRoot
 from jobs.query import answer
+from jobs.store.root import QUERY_PICTURE, DataRoot
+from jobs.store.versions import open_index
 from tests.converted import MODEL, root_with_converted_weights
 from tests.pictures import picture, write_picture
 from tests.synthetic import FINGERPRINT, make_index, make_root, picture_id, unit_vectors

@@ -13,18 +13,18 @@ from pyspark.ml.feature import BucketedRandomProjectionLSHModel, PCAModel
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 
+from jobs.base.errors import LookalikeError
 from jobs.calibrate import calibrate_vectors, open_calibration
-from jobs.embeddings import EmbeddingStore
-from jobs.errors import LookalikeError
 from jobs.index import LshParams, build_index
-from jobs.lookup import look_up
-from jobs.manifest import Index, open_index
-from jobs.packed import Part, parts, unpack
-from jobs.paths import DataRoot
+from jobs.lsh.sketch import Floats, Sketch
 from jobs.query import answer, search
-from jobs.search import exact_search, sketch_search
-from jobs.session import spark_session
-from jobs.sketch import Floats, Sketch
+from jobs.search.lookup import look_up
+from jobs.search.search import exact_search, sketch_search
+from jobs.spark.session import spark_session
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.packed import Part, parts, unpack
+from jobs.store.root import DataRoot
+from jobs.store.versions import Index, open_index
 from tests.synthetic import FINGERPRINT, make_index, make_root, picture_id, unit_vectors
 
 pytestmark = pytest.mark.usefixtures("spark")

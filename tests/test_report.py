@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.errors import LookalikeError
+from jobs.base.errors import LookalikeError
 from jobs.index import LshParams, build_index
-from jobs.manifest import BUILT, CURRENT, Index, open_index
+from jobs.lsh.quality import class_measures, hubness
 from jobs.neighbours import store_neighbours
-from jobs.paths import DataRoot
 from jobs.publish import publish, published_settings
-from jobs.quality import class_measures, hubness
 from jobs.report import write_report
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, CURRENT, Index, open_index
 from tests.synthetic import make_index, make_root, picture_id, show_index, unit_vectors
 
 pytestmark = pytest.mark.usefixtures("spark")

@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision import transforms
 
-from jobs.model import GEOMETRIES, SIDE
-from jobs.pictures import BadPictureError, open_picture, to_rgb
-from jobs.resize import decode, from_image, resize
+from jobs.embedding.model import GEOMETRIES, SIDE
+from jobs.embedding.resize import decode, from_image, resize
+from jobs.intake.decode import BadPictureError, open_picture, to_rgb
 from tests.pictures import cut_jpeg, encoded, jpeg_that_claims, picture
 from tests.test_pictures import ORIENTATION, _corrupted
 
@@ -60,7 +60,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], NDArray[np.uint8]
 
     def decoded(content: bytes) -> NDArray[np.uint8]:
         with monkeypatch.context() as patch:
-            patch.setattr("jobs.resize.to_rgb", refuse)
+            patch.setattr("jobs.embedding.resize.to_rgb", refuse)
             return pixels(content)
 
     return decoded
@@ -138,7 +138,7 @@ def outcome(decode: Decode, content: bytes) -> NDArray[np.uint8] | str:
 @pytest.mark.parametrize("seed", range(4))
 def test_corrupt_jpeg_is_what_it_is_to_pillow(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same pixels, or the same reason why not."""
-    monkeypatch.setattr("jobs.pictures.MAX_PIXELS", 1_000_000)  # quick, whatever size a header claims
+    monkeypatch.setattr("jobs.intake.decode.MAX_PIXELS", 1_000_000)  # quick, whatever size a header claims
     chance, image = random.Random(seed), photo(seed, (64, 45))
     whole = [
         encoded(image, "JPEG", exif=oriented(6)),

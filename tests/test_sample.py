@@ -9,12 +9,12 @@ import pytest
 import scipy.io
 from PIL import Image, ImageOps
 
-from jobs.sources import Source
-from jobs.sources.kaggle_layout import CLASS_NAMES, TRAIN_LABELS, TRAIN_PICTURES
-from jobs.sources.sample import draw_sample
-from jobs.sources.sample.kinds import KINDS
-from jobs.sources.sample.oddities import BROKEN, MISSING, UNLABELLED, UNUSUAL, write_jpeg
-from jobs.sources.sample.picture import draw_picture
+from jobs.intake.kaggle_layout import CLASS_NAMES, TRAIN_LABELS, TRAIN_PICTURES
+from jobs.intake.sample import draw_sample
+from jobs.intake.sample.kinds import KINDS
+from jobs.intake.sample.oddities import BROKEN, MISSING, UNLABELLED, UNUSUAL, write_jpeg
+from jobs.intake.sample.picture import draw_picture
+from jobs.intake.source import Source
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_interrupted_drawing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
     def fail(seed: int, number: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jobs.sources.sample.draw_picture", fail)
+    monkeypatch.setattr("jobs.intake.sample.draw_picture", fail)
     with pytest.raises(KeyboardInterrupt):
         draw_sample(tmp_path / "sample")
     assert list(tmp_path.iterdir()) == []

@@ -16,9 +16,9 @@ from tests.spark_cluster import PROJECT, Cluster, secured, standalone
 SEARCH = """
 import numpy as np, sys
 from pathlib import Path
-from jobs.packed import Part
-from jobs.search import Search
-from jobs.session import spark_session
+from jobs.store.packed import Part
+from jobs.search.search import Search
+from jobs.spark.session import spark_session
 
 vectors = np.random.default_rng(0).normal(size=(300, 512)).astype(np.float32)
 vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

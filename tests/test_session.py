@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-import jobs.session
-from jobs.errors import LookalikeError
-from jobs.session import spark_session
+import jobs.spark.session
+from jobs.base.errors import LookalikeError
+from jobs.spark.session import spark_session
 
 
 def test_long_work_tells_its_progress_and_ends_telling(
@@ -26,8 +26,8 @@ def test_long_work_tells_its_progress_and_ends_telling(
             time.sleep(0.5)
             yield batch
 
-    monkeypatch.setattr(jobs.session, "PROGRESS_EVERY_S", 0.1)
-    with caplog.at_level(logging.INFO, logger="jobs.session"), spark_session("slow") as session:
+    monkeypatch.setattr(jobs.spark.session, "PROGRESS_EVERY_S", 0.1)
+    with caplog.at_level(logging.INFO, logger="jobs.spark.session"), spark_session("slow") as session:
         assert "progress of slow" in [thread.name for thread in threading.enumerate()]
         assert session.range(0, 8, 1, 8).mapInArrow(slowly, "id long").count() == 8
     told = [record.message for record in caplog.records]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.sketch import Floats, Sketch
+from jobs.lsh.sketch import Floats, Sketch
 from tests.hashes import PLANES, hashes_of, moments, sketch, vectors  # noqa: F401
 
 

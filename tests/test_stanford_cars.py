@@ -19,12 +19,12 @@ import pytest
 from kagglesdk import kaggle_env
 from scipy.io import savemat
 
-from jobs import download
-from jobs.errors import LookalikeError, UnreachableError
-from jobs.labels import read_class_names, read_labels
-from jobs.paths import PROJECT, DataRoot
-from jobs.sources import stanford_cars as module
-from jobs.sources.stanford_cars import stanford_cars
+from jobs.base import download
+from jobs.base.errors import LookalikeError, UnreachableError
+from jobs.intake import stanford_cars as module
+from jobs.intake.labels import read_class_names, read_labels
+from jobs.intake.stanford_cars import stanford_cars
+from jobs.store.root import PROJECT, DataRoot
 from tests.local_server import LocalServer, Reply
 
 LOOKUP = "/api/v1/datasets.DatasetApiService/GetDataset"
@@ -290,7 +290,7 @@ def test_growing_archive_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "WATCH_EVERY_S", 0.01)
-    monkeypatch.setattr("jobs.logs.PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("jobs.base.logs.PROGRESS_EVERY_S", 0.0)
     caplog.set_level("INFO")
     archive = tmp_path / "archive.zip"
     archive.write_bytes(bytes(1_000_000))  # of an earlier try

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.catalog_rows import read_catalog, write_catalog
-from jobs.embeddings import EmbeddingStore
-from jobs.errors import LookalikeError
-from jobs.paths import DataRoot
-from jobs.session import spark_session
+from jobs.base.errors import LookalikeError
+from jobs.spark.session import spark_session
+from jobs.store.catalog import read_catalog, write_catalog
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot
 from jobs.vectors import assemble_vectors
 from tests.synthetic import FINGERPRINT, make_root, picture_id
 

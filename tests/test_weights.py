@@ -17,10 +17,10 @@ import pytest
 import torch
 from torchvision.models import resnet18, resnet34
 
-from jobs.download import file_sha256
-from jobs.errors import LookalikeError, UnreachableError
-from jobs.network import load_network
-from jobs.weights import Weights, find_weights, torch_cache
+from jobs.base.download import file_sha256
+from jobs.base.errors import LookalikeError, UnreachableError
+from jobs.embedding.network import load_network
+from jobs.embedding.weights import Weights, find_weights, torch_cache
 from tests.pictures import write_picture
 
 State = dict[str, Any]
@@ -100,12 +100,12 @@ def test_finding_loads_nothing(tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_bytes(b"no state dict, as is found out when it is loaded")
     code = f"""
 import sys
-from jobs.weights import find_weights
+from jobs.embedding.weights import find_weights
 find_weights("random"), find_weights({str(tmp_path / "weights.pth")!r})
 print(*sys.modules)
 """
     told = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert "jobs.weights" in told
+    assert "jobs.embedding.weights" in told
     assert not {"torch", "torchvision", "numpy"} & set(told)
 
 
@@ -266,13 +266,13 @@ def test_cache_is_torchs_own(
 @pytest.fixture
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """ImageNet's weights lie behind a closed port; yields where torch would keep them."""
-    monkeypatch.setattr("jobs.download.RETRY_BASE_S", 0.01)
-    monkeypatch.setattr("jobs.weights.torch_cache", lambda: tmp_path / "checkpoints")
+    monkeypatch.setattr("jobs.base.download.RETRY_BASE_S", 0.01)
+    monkeypatch.setattr("jobs.embedding.weights.torch_cache", lambda: tmp_path / "checkpoints")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as closed:  # bound but not listening: connections are refused
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/resnet18-f37072fd.pth"
-        monkeypatch.setattr("jobs.weights.IMAGENET_URL", url)
+        monkeypatch.setattr("jobs.embedding.weights.IMAGENET_URL", url)
         yield tmp_path / "checkpoints" / "resnet18-f37072fd.pth"
 
 
@@ -299,7 +299,7 @@ def test_imagenet_weights_that_torch_keeps_need_no_network(
 ) -> None:
     offline.parent.mkdir(parents=True)
     torch.save(state, offline)
-    monkeypatch.setattr("jobs.weights.IMAGENET_SHA256", file_sha256(offline))
+    monkeypatch.setattr("jobs.embedding.weights.IMAGENET_SHA256", file_sha256(offline))
     found = find_weights("imagenet", patience_s=0.1)
     assert found == Weights("imagenet", offline, file_sha256(offline))
     assert_holds(loaded(found), state)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from jobs.catalog_rows import read_catalog, read_counts
-from jobs.embeddings import EmbeddingStore
-from jobs.manifest import open_index
-from jobs.paths import DataRoot
+from jobs.store.catalog import read_catalog, read_counts
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot
+from jobs.store.versions import open_index
 from scripts.dag_run import DagRun, run_dag
 from tests.test_dags import TASKS
 

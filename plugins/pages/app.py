@@ -16,11 +16,11 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from jobs.errors import LookalikeError
-from jobs.manifest import CURRENT, name_index
-from jobs.names import name_of, plain
-from jobs.paths import QUERY_PICTURE, DataRoot, resized_file
+from jobs.base.errors import LookalikeError
+from jobs.base.text import name_of, plain
 from jobs.publish import publish
+from jobs.store.root import QUERY_PICTURE, DataRoot, resized_file
+from jobs.store.versions import CURRENT, name_index
 from plugins.pages import shelf
 from plugins.pages.access import ASK, EDIT, INDEX_DAG, QUERY_DAG, READ, may_ask, may_edit
 from plugins.pages.uploads import receive

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jobs.catalog_rows import quarantine_file
-from jobs.errors import LookalikeError
-from jobs.manifest import CURRENT, VERSION, Index, name_index
-from jobs.paths import DataRoot
+from jobs.base.errors import LookalikeError
+from jobs.store.catalog import quarantine_file
+from jobs.store.root import DataRoot
+from jobs.store.versions import CURRENT, VERSION, Index, name_index
 
 ALL = 0
 """The class that stands for all pictures."""

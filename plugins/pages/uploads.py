@@ -9,9 +9,9 @@ import sys
 
 from fastapi import HTTPException, Request
 
-from jobs.manifest import name_index
-from jobs.paths import PROJECT, DataRoot
-from jobs.scan import content_id
+from jobs.intake.scan import content_id
+from jobs.store.root import PROJECT, DataRoot
+from jobs.store.versions import name_index
 from plugins.pages.shelf import open_gallery
 
 MAX_BYTES = 20_000_000

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.paths import PROJECT
-from jobs.sources.sample import draw_sample
+from jobs.intake.sample import draw_sample
+from jobs.store.root import PROJECT
 from scripts.airflow_api import AirflowApi
 from scripts.airflow_server import free_ports
 from tests.cluster.containers import Containers

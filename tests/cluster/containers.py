@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.paths import PROJECT
+from jobs.store.root import PROJECT
 from scripts.airflow_api import AirflowApi
 
 COMPOSE = str(PROJECT / "cluster" / "compose.sh")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from jobs.paths import PROJECT
+from jobs.store.root import PROJECT
 from tests.cluster.containers import Containers
 
 EVENTS = """

@@ -11,8 +11,8 @@ from tests.cluster.containers import INDEX, QUERY, Containers
 
 ANSWERS = """
 import json
-from jobs.manifest import name_index
-from jobs.paths import DataRoot
+from jobs.store.versions import name_index
+from jobs.store.root import DataRoot
 root = DataRoot.from_env()
 for folder in root.queries.iterdir():
     told = json.loads((folder / "neighbours.json").read_text())

@@ -6,9 +6,9 @@ import json
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from jobs.embeddings import EmbeddingStore
-from jobs.manifest import open_index
-from jobs.paths import DataRoot
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import DataRoot
+from jobs.store.versions import open_index
 
 root = DataRoot.from_env()
 index = open_index(root)

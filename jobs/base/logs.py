@@ -1,0 +1,78 @@
+"""What a person reads while a step runs: sections, progress lines, counts at the end."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from jobs.base.errors import LookalikeError
+
+log = logging.getLogger(__name__)
+
+PROGRESS_EVERY_S = 10.0
+
+
+@contextmanager
+def section(title: str) -> Iterator[None]:
+    """Fold what is printed inside under ``title`` in Airflow's log view, and time it."""
+    started = time.monotonic()
+    log.info(f"::group::{title}")
+    try:
+        yield
+    finally:
+        log.info("::endgroup::")
+        log.info(f"{title}: {time.monotonic() - started:.1f} s")
+
+
+class Progress:
+    """A line every ten seconds: done of total, rate, time left."""
+
+    def __init__(self, total: int, noun: str, log: logging.Logger) -> None:
+        self.total, self.noun, self.log = total, noun, log
+        self.done = 0
+        self.started = self.said = time.monotonic()
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+        now = time.monotonic()
+        if now - self.said >= PROGRESS_EVERY_S:
+            self.said = now
+            rate = self.done / (now - self.started)
+            left = f"{clock((self.total - self.done) / rate)} left" if rate else "starting"
+            self.log.info(f"{self.done:,}/{self.total:,} {self.noun}, {rate:,.1f} {self.noun}/s, {left}")
+
+    def finish(self) -> None:
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        self.log.info(
+            f"{self.done:,} {self.noun} in {clock(seconds)}, {self.done / seconds:,.1f} {self.noun}/s"
+        )
+
+
+def clock(seconds: float) -> str:
+    """``75`` -> ``1:15``, ``3700`` -> ``1:01:40``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def run_step(
+    parser: argparse.ArgumentParser,
+    step: Callable[[argparse.Namespace], object],
+    argv: Sequence[str] | None,
+) -> int:
+    """Run a step from the command line; a LookalikeError becomes one line and exit status 2."""
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("jobs").setLevel(logging.INFO)
+    # Run as a script, the step itself is not jobs.<step>.
+    logging.getLogger("__main__").setLevel(logging.INFO)
+    try:
+        step(options)
+    except LookalikeError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+    return 0

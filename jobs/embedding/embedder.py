@@ -1,0 +1,78 @@
+"""From a picture to 512 numbers: ResNet-18's second-to-last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from jobs.base.machine import cores
+from jobs.embedding.forward import openvino_forward, torch_forward
+from jobs.embedding.model import Model
+from jobs.embedding.resize import from_image, resize, resized
+from jobs.store.embeddings import DIMENSION
+
+
+def _load(model: Model) -> torch.nn.Module:
+    # Torchvision takes seconds to import and is needed for this alone.
+    from jobs.embedding.network import load_network
+
+    return load_network(model.weights)
+
+
+class ImageEmbedder:
+    """Embeds pictures by ``model``; as many threads may call it at once as it was made for.
+
+    >>> embedder = ImageEmbedder(Model(find_weights("imagenet")))
+    >>> embedder(picture).shape, embedder([picture, picture]).shape
+    ((512,), (2, 512))
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        runtime: str = "auto",
+        device: str | None = None,
+        threads: int | None = None,
+        kept: Path | None = None,
+    ) -> None:
+        """``runtime`` is one of ``model.RUNTIMES``; ``device`` is PyTorch's name of one, where it computes.
+
+        What OpenVINO makes of the weights is left in the folder ``kept`` and taken from there: the
+        next one starts in half the time.
+
+        Raises LookalikeError where the weights can't be used or the processor lacks the precision.
+        """
+        self.model = model
+        self.threads = threads or cores()
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if runtime == "torch" or (runtime == "auto" and device != "cpu"):
+            self.forward, self.runtime = torch_forward(_load(model), model.precision, device)
+        else:
+            self.forward, self.runtime = openvino_forward(
+                lambda: _load(model), model.precision, self.threads, kept
+            )
+        self.batch = 16 if device == "cpu" else 64
+        """Pictures a call of ``forward``: enough for full speed, few enough to end at once everywhere."""
+
+    def __call__(self, images: Image.Image | Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Embed one RGB picture -> (512,), or n of them -> (n, 512); float32, not normalised."""
+        if isinstance(images, Image.Image):
+            embedding: NDArray[np.float32] = self([images])[0]
+            return embedding
+        if not images:
+            return np.empty((0, DIMENSION), np.float32)
+        resized = [resize(from_image(image), self.model.geometry) for image in images]
+        return self.forward(np.stack([pixels.permute(1, 2, 0).numpy() for pixels in resized]))
+
+    def pixels(self, content: bytes) -> NDArray[np.uint8]:
+        """Decode a picture file's bytes and bring them to what is embedded: (224, 224, 3) uint8 RGB.
+
+        Raises BadPictureError with the reason.
+        """
+        return resized(content, self.model.geometry)

@@ -1,0 +1,74 @@
+"""Load ResNet-18 up to its second-to-last layer."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import struct
+
+import torch
+from torchvision.models import resnet18
+
+from jobs.base.errors import LookalikeError
+from jobs.embedding.weights import RANDOM_SEED, Weights
+
+# What torch.load and load_state_dict raise on files that hold something else, or code.
+_LOADING_ERRORS = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    AssertionError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    struct.error,
+)
+
+
+def load_network(weights: Weights) -> torch.nn.Module:
+    """ResNet-18 with ``weights`` and without its last layer: (n, 3, 224, 224) float32 -> (n, 512).
+
+    Whatever number type the file has, the network holds float32.
+
+    Raises LookalikeError where the file is unsafe to load, is not ResNet-18's, holds values that
+    are no numbers or is not the file that was found.
+    """
+    if weights.file is None:
+        network = _random()
+    else:
+        network = resnet18(weights=None)
+        content = _read(weights)
+        try:
+            network.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+        except _LOADING_ERRORS as error:
+            raise LookalikeError(
+                f"weights {weights.file} is not a state dict of torchvision's resnet18: "
+                f"save model.state_dict() of one ({type(error).__name__})."
+            ) from error
+    if not all(torch.isfinite(tensor).all() for tensor in network.state_dict().values()):
+        raise LookalikeError(f"weights {weights.file} hold values that are no numbers: take another file.")
+    network.fc = torch.nn.Identity()
+    network.eval().requires_grad_(False)
+    return network
+
+
+def _read(weights: Weights) -> bytes:
+    assert weights.file is not None
+    try:
+        content = weights.file.read_bytes()
+    except OSError as error:
+        raise LookalikeError(
+            f"weights {weights.file} can't be read ({error.strerror}): give imagenet, random or a state dict."
+        ) from error
+    if hashlib.sha256(content).hexdigest() != weights.sha256:
+        raise LookalikeError(f"weights {weights.file} changed since the run began: run again.")
+    return content
+
+
+def _random() -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(RANDOM_SEED)
+        network: torch.nn.Module = resnet18(weights=None)
+        return network

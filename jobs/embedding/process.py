@@ -1,0 +1,187 @@
+"""A process of its own that embeds, so that a picture which crashes a decoder takes nothing else along."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import multiprocessing
+import signal
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from multiprocessing.sharedctypes import RawArray
+from types import ModuleType, TracebackType
+from typing import Any
+
+from jobs.base.errors import KilledError, LookalikeError
+from jobs.embedding.model import Model
+from jobs.embedding.shards import Outcome, Picture, Shard
+from jobs.store.root import DataRoot
+
+log = logging.getLogger(__name__)
+
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+"""What a process brings on itself; other signals come from outside."""
+
+
+def _serve(connection: Connection, *arguments: Any) -> None:
+    """Start the worker; only the new process imports PyTorch. What it can't name is told as it is."""
+    try:
+        from jobs.embedding.worker import serve
+
+        serve(connection, *arguments)
+    except Exception:
+        connection.send(RuntimeError(f"the process that embeds failed:\n{traceback.format_exc()}"))
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A process spawned here does not import the program that started this one: Airflow, say, for seconds."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+class EmbeddingProcess:
+    """Embeds shards by ``model`` on ``threads`` cores; a context manager.
+
+    The process starts with the first shards and again after a picture has crashed it.
+    """
+
+    def __init__(self, root: DataRoot, model: Model, *, runtime: str, threads: int) -> None:
+        self._arguments = root, model, runtime, threads
+        self._slots = [RawArray(ctypes.c_char, 33) for _ in range(threads)]
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> EmbeddingProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def embed(self, shards: Sequence[Shard], advance: Callable[[int], None]) -> Iterator[Outcome]:
+        """Embed ``shards`` in order, each into one file of the store; yield what became of each.
+
+        ``advance`` is told of pictures done, or, by a negative number, of those to do again.
+
+        Raises KilledError where something outside kills the process, LookalikeError where the
+        weights can't be used, the disk can't be written to, or it crashes and no picture is to blame.
+        """
+        pending, crashed = deque(shards), dict[str, str]()
+        while pending:
+            self._start()
+            self._send((list(pending), crashed))
+            in_shard = 0
+            while pending:
+                try:
+                    answer = self._receive()
+                except EOFError:
+                    advance(-in_shard)
+                    crashed |= self._blame(pending)
+                    break
+                if isinstance(answer, str):
+                    log.info(f"embedding by {answer}, {len(self._slots)} threads")
+                elif isinstance(answer, int):
+                    in_shard += answer
+                    advance(answer)
+                else:
+                    in_shard = 0
+                    pending.popleft()
+                    yield answer
+
+    def _start(self) -> None:
+        if self._process is not None and self._process.is_alive():
+            return
+        for slot in self._slots:
+            slot.value = b""
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, self._slots, *self._arguments), daemon=True
+        )
+        with _without_main():
+            self._process.start()
+        theirs.close()
+
+    def _send(self, task: Any) -> None:
+        assert self._connection is not None
+        self._connection.send(task)
+
+    def _receive(self) -> Any:
+        """Raises EOFError where the process ended, and the error that it sent."""
+        assert self._connection is not None
+        try:
+            answer = self._connection.recv()
+        except ConnectionError as error:
+            raise EOFError from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _stop(self) -> int:
+        """End the process; return its exit status, negative where a signal ended it."""
+        assert (self._process is None) == (self._connection is None)
+        if self._process is None or self._connection is None:
+            return 0
+        self._connection.close()
+        self._process.join(5)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        status = self._process.exitcode or 0
+        self._process = self._connection = None
+        return status
+
+    def _ended(self) -> Exception:
+        """Why the process ended by itself; it is no longer there."""
+        status = self._stop()
+        if status >= 0:
+            return RuntimeError(f"the process that embeds ended by itself with status {status}")
+        name = signal.Signals(-status).name
+        if -status in _CRASHES:
+            return LookalikeError(
+                f"the process that embeds ended by {name} and no picture is to blame: run again with "
+                "another runtime; what is embedded so far is kept."
+            )
+        return KilledError(
+            f"the process that embeds was ended by {name} from outside, for lack of memory perhaps: "
+            "run again; what is embedded so far is kept."
+        )
+
+    def _blame(self, shards: Sequence[Shard]) -> dict[str, str]:
+        """After a crash: which of the pictures that were being decoded crash a fresh process too?"""
+        error = self._ended()
+        if not isinstance(error, LookalikeError) or isinstance(error, KilledError):
+            raise error
+        marked = {slot.value.decode() for slot in self._slots} - {""}
+        crashed = {}
+        for picture in (picture for shard in shards for picture in shard if picture.id in marked):
+            if name := self._crashes(picture):
+                crashed[picture.id] = f"crashes the decoder ({name})"
+                log.warning(
+                    f"{picture.paths[0]!r} crashed the process that embeds ({name}); going on without it"
+                )
+        if not crashed:
+            raise error
+        return crashed
+
+    def _crashes(self, picture: Picture) -> str | None:
+        """The signal's name that decoding ``picture`` alone ends in, or None."""
+        self._start()
+        self._send(picture)
+        try:
+            self._receive()
+        except EOFError:
+            status = self._stop()
+            return signal.Signals(-status).name if -status in _CRASHES else None
+        return None

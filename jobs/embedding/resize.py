@@ -1,0 +1,118 @@
+"""From a picture file's bytes to 224 x 224 pixels.
+
+Equal to Pillow's decoders and torchvision's transforms on Pillow's images, but for values that are
+rounded to the next of 256, at more than twice the speed: libjpeg-turbo decodes straight into an array,
+and 8-bit pixels are resized by vector instructions. Torchvision itself is not imported, which would
+take seconds.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn import functional
+
+from jobs.embedding.model import GEOMETRIES, SIDE
+from jobs.intake.decode import open_picture, orientation, to_rgb
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Per channel, on a scale of 0 to 1: torchvision's weights were trained on pictures normalised by these."""
+
+MAX_ASPECT = 16
+
+Pixels = torch.Tensor
+"""(3, height, width) uint8, RGB."""
+
+# From pixels as EXIF says that they are stored to pixels as they are meant to be seen.
+_UPRIGHT: dict[object, Callable[[Pixels], Pixels]] = {
+    2: lambda stored: stored.flip(2),
+    3: lambda stored: stored.flip(1, 2),
+    4: lambda stored: stored.flip(1),
+    5: lambda stored: stored.transpose(1, 2),
+    6: lambda stored: stored.transpose(1, 2).flip(2),
+    7: lambda stored: stored.transpose(1, 2).flip(1, 2),
+    8: lambda stored: stored.transpose(1, 2).flip(1),
+}
+
+
+def resized(content: bytes, geometry: str) -> NDArray[np.uint8]:
+    """Decode a picture file's bytes and bring them to what is embedded: (224, 224, 3) RGB.
+
+    Raises BadPictureError with the reason.
+    """
+    rows: NDArray[np.uint8] = resize(decode(content), geometry).permute(1, 2, 0).numpy()
+    return rows
+
+
+def decode(content: bytes) -> Pixels:
+    """Decode a picture to upright RGB, its first frame; see ``pictures`` for what is taken.
+
+    Raises BadPictureError with the reason.
+    """
+    with open_picture(io.BytesIO(content)) as image:
+        if image.format == "JPEG" and image.mode in ("RGB", "L"):
+            upright = _UPRIGHT.get(orientation(image))
+            try:
+                stored = _pixels(simplejpeg.decode_jpeg(content, strict=True))
+            except ValueError:
+                pass  # Pillow is the judge of what can't be decoded, and says why.
+            else:
+                return upright(stored) if upright else stored
+        return from_image(to_rgb(image))
+
+
+def from_image(image: Image.Image) -> Pixels:
+    """The pixels of an RGB picture that Pillow holds."""
+    return _pixels(np.array(image))
+
+
+def _pixels(rows: NDArray[np.uint8]) -> Pixels:
+    return torch.from_numpy(rows).permute(2, 0, 1)
+
+
+def resize(pixels: Pixels, geometry: str) -> Pixels:
+    """Bring pixels of any size to (3, 224, 224) by one of ``GEOMETRIES``."""
+    return _RESIZE[geometry](pixels)
+
+
+def _scale(pixels: Pixels, height: int, width: int) -> Pixels:
+    return functional.interpolate(pixels[None], (height, width), mode="bilinear", antialias=True)[0]
+
+
+def _cut(pixels: Pixels, height: int, width: int) -> Pixels:
+    """The centre, rounded as torchvision rounds it."""
+    top, left = round((pixels.shape[1] - height) / 2), round((pixels.shape[2] - width) / 2)
+    return pixels[:, top : top + height, left : left + width]
+
+
+def _squash(pixels: Pixels) -> Pixels:
+    return _scale(pixels, SIDE, SIDE)
+
+
+def _crop(pixels: Pixels) -> Pixels:
+    # A picture thin as a thread would be blown up to gigabytes; its centre is all that is kept anyway.
+    longest = MAX_ASPECT * min(pixels.shape[1:])
+    centre = _cut(pixels, *(min(longest, side) for side in pixels.shape[1:]))
+    shorter = min(centre.shape[1:])
+    scaled = _scale(centre, *(256 * side // shorter for side in centre.shape[1:]))
+    return _cut(scaled, SIDE, SIDE)
+
+
+def _pad(pixels: Pixels) -> Pixels:
+    scale = SIDE / max(pixels.shape[1:])
+    height, width = (max(1, round(side * scale)) for side in pixels.shape[1:])
+    padded = torch.tensor([round(255 * mean) for mean in MEAN], dtype=torch.uint8)
+    padded = padded[:, None, None].repeat(1, SIDE, SIDE)
+    top, left = (SIDE - height) // 2, (SIDE - width) // 2
+    padded[:, top : top + height, left : left + width] = _scale(pixels, height, width)
+    return padded
+
+
+_RESIZE = dict(zip(GEOMETRIES, (_squash, _crop, _pad), strict=True))

@@ -1,0 +1,118 @@
+"""List the picture files of a folder, and look at each one file at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.base.errors import LookalikeError
+from jobs.intake.decode import BadPictureError, read_header
+
+PICTURE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+)
+MAX_BYTES = 200_000_000
+"""A larger file is not read."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file with a picture's suffix, seen but not opened."""
+
+    path: str
+    """Absolute, as text that any encoder takes."""
+    relative: str
+    """To the scanned folder, with ``/``."""
+    size_bytes: int
+    mtime_ns: int
+    reason: str | None = None
+    """Why it can't be a picture of this folder; None where it may be opened."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look into a file told; ``reason`` is set where it can't be used."""
+
+    id: str | None = None
+    """``content_id`` of the bytes; None where they could not be read."""
+    width: int | None = None
+    height: int | None = None
+    mode: str | None = None
+    reason: str | None = None
+
+
+def scan(folder: Path) -> tuple[list[Found], int]:
+    """List the pictures in the tree under ``folder``, sorted by path, and count other files.
+
+    Hidden files and folders are passed over. Links are followed to files inside the
+    folder only; links to folders are not followed.
+
+    Raises LookalikeError where a folder can't be looked into.
+    """
+    inside = folder.resolve()
+    found, others = [], 0
+    for directory, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            if name.startswith("."):
+                continue
+            if os.path.splitext(name)[1].lower() not in PICTURE_SUFFIXES:
+                others += 1
+                continue
+            found.append(_found(os.path.join(directory, name), folder, inside))
+    return sorted(found, key=lambda file: file.path), others
+
+
+def _refuse(error: OSError) -> None:
+    raise LookalikeError(
+        f"{error.filename} cannot be looked into ({error.strerror}): let the user who runs the tasks read it."
+    ) from error
+
+
+def _found(text: str, folder: Path, inside: Path) -> Found:
+    relative = text.removeprefix(str(folder)).lstrip("/")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(text).decode("utf-8", "backslashreplace")
+        shown_relative = os.fsencode(relative).decode("utf-8", "backslashreplace")
+        return Found(shown, shown_relative, 0, 0, "file name is not UTF-8: rename the file")
+    try:
+        seen = os.lstat(text)
+        if stat.S_ISLNK(seen.st_mode):
+            seen = os.stat(text)
+            if not Path(text).resolve().is_relative_to(inside):
+                return Found(text, relative, 0, 0, "symbolic link out of the folder")
+    except OSError as error:
+        return Found(text, relative, 0, 0, f"cannot be read: {error.strerror}")
+    if not stat.S_ISREG(seen.st_mode):
+        return Found(text, relative, 0, 0, "not a regular file")
+    return Found(text, relative, seen.st_size, seen.st_mtime_ns)
+
+
+def look(path: str) -> Look:
+    """Read a file once: its content hash and what its header says. Pixels are not decoded."""
+    try:
+        if os.path.getsize(path) > MAX_BYTES:
+            return Look(reason=f"larger than {MAX_BYTES // 1_000_000} MB")
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        return Look(reason=f"cannot be read: {error.strerror}")
+    digest = content_id(content)
+    if not content:
+        return Look(digest, reason="empty file")
+    try:
+        header = read_header(io.BytesIO(content))
+    except BadPictureError as error:
+        return Look(digest, reason=str(error))
+    return Look(digest, header.width, header.height, header.mode)
+
+
+def content_id(content: bytes) -> str:
+    """The first 32 hex digits of the bytes' SHA-256: a picture's id."""
+    return hashlib.sha256(content).hexdigest()[:32]

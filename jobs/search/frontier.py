@@ -1,0 +1,82 @@
+"""Recall against the share of pictures compared, for every number of candidates or hash tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.lsh.nearest import Rows
+from jobs.lsh.sketch import Floats, Sketch
+from jobs.store.packed import Part
+
+BLOCK = 16_384
+
+Codes = NDArray[np.uint8]
+
+
+def sketch_frontier(
+    opened: list[Part], sketch: Sketch, queries: Floats, own: Rows, true: Rows
+) -> list[list[float]]:
+    """[share compared, recall] for ever more candidates, ranked by the sketch.
+
+    ``queries`` (q, 512) are pictures ``own`` (q,) of the index, ``true`` (q, k) their exact
+    neighbours, both as rows of all parts one after the other.
+    """
+    weights = sketch.weights(queries)
+
+    def scores_of(rows: Rows) -> Floats:
+        codes, norms = _rows(opened, sketch, rows.ravel())
+        codes = codes.reshape(*rows.shape, -1).astype(np.float32)
+        found: Floats = norms.reshape(rows.shape) - np.einsum("qkl,ql->qk", codes, weights)
+        return found
+
+    of_true, of_own = scores_of(true), scores_of(own[:, None])
+    # A picture is no candidate for itself.
+    ranks = -(of_own < of_true).astype(np.int64)
+    for codes, norms in _blocks(opened, sketch):
+        scores = norms - weights @ codes.T.astype(np.float32)
+        for place in range(true.shape[1]):
+            ranks[:, place] += (scores < of_true[:, place : place + 1]).sum(axis=1)
+    pictures = sum(len(part.ids) for part in opened)
+    counts = np.unique(np.geomspace(true.shape[1], pictures, 80).astype(int))
+    return [[float(count / pictures), float((ranks < count).mean())] for count in counts]
+
+
+def stock_frontier(opened: list[Part], sketch: Sketch, own: Rows, true: Rows) -> list[list[float]]:
+    """[share compared, recall, tables] as Spark compares: all with an equal hash in 1, 2, 3 ... tables."""
+    asked = _rows(opened, sketch, own)[0]
+    of_true = _rows(opened, sketch, true.ravel())[0].reshape(*true.shape, -1)
+    found = np.logical_or.accumulate(of_true == asked[:, None], axis=2).mean(axis=(0, 1))
+    tables = asked.shape[1]
+    compared = np.zeros(tables)
+    pictures = 0
+    for codes, _ in _blocks(opened, sketch):
+        pictures += len(codes)
+        candidate = np.zeros((len(asked), len(codes)), bool)
+        for table in range(tables):
+            candidate |= asked[:, table, None] == codes[:, table]
+            compared[table] += candidate.sum()
+    compared /= pictures * len(asked)
+    return [[float(compared[table]), float(found[table]), table + 1] for table in range(tables)]
+
+
+def _blocks(opened: list[Part], sketch: Sketch) -> Iterator[tuple[Codes, Floats]]:
+    """Codes (m, L) and norms (m,) of all pictures, a block at a time."""
+    for part in opened:
+        for start in range(0, len(part.ids), BLOCK):
+            rows = slice(start, start + BLOCK)
+            yield sketch.unpack(part.codes[rows]), part.norms[rows]
+
+
+def _rows(opened: list[Part], sketch: Sketch, rows: Rows) -> tuple[Codes, Floats]:
+    """Codes (m, L) and norms (m,) of some rows of all parts one after the other."""
+    packed = np.empty((len(rows), opened[0].codes.shape[1]), np.uint8)
+    norms = np.empty(len(rows), np.float32)
+    first = 0
+    for part in opened:
+        within = (rows >= first) & (rows < first + len(part.ids))
+        packed[within], norms[within] = part.codes[rows[within] - first], part.norms[rows[within] - first]
+        first += len(part.ids)
+    return sketch.unpack(packed), norms

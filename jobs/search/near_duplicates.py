@@ -1,0 +1,56 @@
+"""Pairs of pictures that are nearly the same, among the stored neighbours of an index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from jobs.lsh.sketch import Floats
+from jobs.search.search import Ids
+from jobs.store.versions import Index
+
+NEAR = 0.5
+"""Two pictures nearer than this share of the usual distance to the nearest are near-duplicates."""
+
+Pairs = dict[tuple[int, int], float]
+"""Rows of two pictures, the lower one first -> their Euclidean distance."""
+
+
+def stored_neighbours(index: Index, ids: Ids) -> tuple[NDArray[np.int64], Floats]:
+    """Every picture's stored neighbours as rows of ``ids`` (ascending), and their distances: (n, k) both."""
+    table = pq.read_table(index.neighbours).sort_by("id")
+    pairs = table["neighbours"].combine_chunks()
+    counts = pairs.value_lengths().to_numpy()
+    others, distances = (pairs.flatten().field(name) for name in ("id", "distance"))
+    rows = np.searchsorted(ids, np.array(others.to_pylist(), "S32"))
+    # All have as many, for a picture's others are all the rest.
+    shape = (len(counts), int(counts[0]))
+    return rows.reshape(shape), distances.to_numpy().reshape(shape)
+
+
+def near_duplicates(neighbours: NDArray[Any], distances: Floats) -> tuple[float, Pairs]:
+    """The distance below which two pictures count as nearly the same, and all such pairs."""
+    threshold = NEAR * float(np.median(distances[:, 0]))
+    rows, places = np.nonzero(distances < threshold)
+    pairs = {
+        (min(row, other), max(row, other)): float(distance)
+        for row, other, distance in zip(
+            rows.tolist(), neighbours[rows, places].tolist(), distances[rows, places].tolist(), strict=True
+        )
+    }
+    return threshold, pairs
+
+
+def first_alike(pairs: Pairs, count: int) -> NDArray[np.int64]:
+    """For each of ``count`` rows, the lowest that a chain of ``pairs`` leads to: itself where none does."""
+    one, other = np.array(list(pairs), dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(count, count))
+    _, group = connected_components(graph, directed=False)
+    _, first = np.unique(group, return_index=True)
+    found: NDArray[np.int64] = first[group]
+    return found

@@ -1,0 +1,103 @@
+"""Hash vectors by the persisted BucketedRandomProjectionLSHModel and pack the hashes, as Spark columns."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.ml.feature import (
+    BucketedRandomProjectionLSH,
+    BucketedRandomProjectionLSHModel,
+    PCAModel,
+)
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.calibrate import Calibration, planes_of
+from jobs.lsh.choice import Moments
+from jobs.lsh.sketch import Sketch, make_sketch
+from jobs.store.packed import ROW, Part, array_of, unpack
+from jobs.store.versions import Index
+
+log = logging.getLogger(__name__)
+
+
+def hashed(
+    spark: SparkSession,
+    pictures: DataFrame,
+    index: Index,
+    calibration: Calibration,
+    lsh: dict[str, Any],
+    base: Index | None,
+) -> DataFrame:
+    """``pictures`` (id, vector) as rows to be packed; the models go into ``index``, ready to be used.
+
+    What ``base`` holds already keeps its hashes and its models: only new pictures are hashed.
+    """
+    if base:
+        for model in (base.lsh_model, base.reduction):
+            shutil.copytree(model, index.folder / model.name)
+        shutil.copyfile(base.sketch, index.sketch)
+        ids = pictures.select("id")
+        known = unpack(spark, base.packed).join(ids, "id", "left_semi")
+        fresh = pictures.join(spark.read.parquet(str(base.captions_file)).select("id"), "id", "left_anti")
+        log.info(f"{known.count():,} pictures keep the hashes of index {base.version}")
+    else:
+        if calibration.choice:
+            shutil.copytree(calibration.reduction, index.reduction)
+        _fit(pictures, index, calibration, lsh)
+        known, fresh = None, pictures
+    rows = _hash(fresh, index) if index.sketch.exists() else _without_hashes(fresh)
+    return rows.unionByName(known) if known else rows
+
+
+def _fit(pictures: DataFrame, index: Index, calibration: Calibration, lsh: dict[str, Any]) -> None:
+    """Fit and save the LSH model and, from the planes it really has, how its hashes are decoded."""
+    reduced = PCAModel.load(str(index.reduction)).transform(pictures) if calibration.choice else pictures
+    fitted = BucketedRandomProjectionLSH(
+        inputCol="reduced" if calibration.choice else "vector",
+        outputCol="hashes",
+        bucketLength=lsh["bucket_length"],
+        numHashTables=lsh["num_hash_tables"],
+        seed=lsh["seed"],
+    ).fit(reduced)
+    fitted.save(str(index.lsh_model))
+    if calibration.choice:
+        moments = Moments.load(calibration.moments)
+        planes, width = planes_of(fitted), fitted.getBucketLength()
+        make_sketch(moments.components, planes, width, moments.mean, moments.covariance).save(index.sketch)
+
+
+def _hash(pictures: DataFrame, index: Index) -> DataFrame:
+    sketch = Sketch.load(index.sketch)
+    reduced = PCAModel.load(str(index.reduction)).transform(pictures)
+    hashes = BucketedRandomProjectionLSHModel.load(str(index.lsh_model)).transform(reduced)
+    columns = hashes.select(
+        "id",
+        vector_to_array(F.col("vector"), "float32").alias("vector"),
+        F.transform("hashes", lambda hash: vector_to_array(hash)[0].cast("int")).alias("hashes"),
+    )
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            hashes = array_of(batch["hashes"])
+            codes, clipped = sketch.pack(hashes)
+            ids = np.array(batch["id"].to_pylist(), "S32")
+            yield Part(ids, codes, sketch.norms(codes), clipped, array_of(batch["vector"])).batch()
+
+    return columns.mapInArrow(write, ROW)
+
+
+def _without_hashes(pictures: DataFrame) -> DataFrame:
+    return pictures.select(
+        "id",
+        vector_to_array(F.col("vector"), "float32").alias("vector"),
+        F.lit(b"").alias("codes"),
+        F.lit(0.0).cast("float").alias("norm"),
+        F.lit(0).alias("clipped"),
+    )

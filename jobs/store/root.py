@@ -1,0 +1,97 @@
+"""Where everything lies in the data root."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+QUERY_PICTURE = "query.jpg"
+"""In a query's folder: the 224 x 224 copy of a picture that is not in the index."""
+
+
+def safe_name(text: str) -> str:
+    """Make ``text`` (an Airflow run id, say) a file name that every file system and Hadoop take."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-") or "unnamed"
+
+
+@dataclass(frozen=True)
+class DataRoot:
+    """The folders of one data root; none is made before it is written to."""
+
+    root: Path
+
+    @classmethod
+    def from_env(cls) -> DataRoot:
+        """The folder named by ``LOOKALIKE_DATA``, else ``data`` in the project."""
+        named = os.environ.get("LOOKALIKE_DATA")
+        return cls(Path(named).expanduser().resolve() if named else PROJECT / "data")
+
+    @property
+    def inbox(self) -> Path:
+        """Where new pictures land; read, never written. It may be a link to a folder elsewhere."""
+        return self.root / "inbox"
+
+    @property
+    def sources(self) -> Path:
+        """What the project drew or downloaded itself, one folder a source."""
+        return self.root / "sources"
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / "catalog"
+
+    @property
+    def resized(self) -> Path:
+        """The 224 x 224 pictures; see ``resized_file``."""
+        return self.root / "resized"
+
+    @property
+    def resized_scratch(self) -> Path:
+        """Where 224 x 224 pictures are written before they are put in place."""
+        return self.resized / ".tmp"
+
+    @property
+    def embeddings(self) -> Path:
+        """One dataset a model fingerprint."""
+        return self.root / "embeddings"
+
+    @property
+    def vectors(self) -> Path:
+        """Assembled vectors waiting to be indexed, one folder a content hash."""
+        return self.root / "vectors"
+
+    @property
+    def calibrations(self) -> Path:
+        """How to hash assembled vectors, one folder a content hash."""
+        return self.root / "calibrations"
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index"
+
+    @property
+    def uploads(self) -> Path:
+        """Pictures that people asked about, decoded and encoded anew."""
+        return self.root / "uploads"
+
+    @property
+    def queries(self) -> Path:
+        return self.root / "queries"
+
+    @property
+    def spark_events(self) -> Path:
+        """Spark's event logs of a cluster, where it is told to keep them."""
+        return self.root / "spark-events"
+
+    def query_folder(self, run: str) -> Path:
+        """Where the answer of the run lies; ``run`` may be any text."""
+        return self.queries / safe_name(run)
+
+
+def resized_file(root: DataRoot, geometry: str, id_: str) -> Path:
+    """Where the 224 x 224 JPEG of a picture lies."""
+    return root.resized / geometry / id_[:2] / f"{id_}.jpg"
