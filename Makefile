@@ -41,13 +41,13 @@ bench-cars: $(VENV)/.run ## the whole DAG on Stanford Cars: time a step, precisi
 	@$(BIN)/python -m benchmarks.cars
 
 bench-geometry: $(VENV)/.run ## which way to 224 x 224 serves Stanford Cars best
-	@$(BIN)/python -m benchmarks.geometry
+	@$(BIN)/python -m benchmarks.embedding.geometry
 
 bench-search: $(VENV)/.bench ## what a search costs: beside Spark's own, among a million, beside other libraries
 	@$(BIN)/python -m benchmarks.search $(BENCH)
 
 bench-embed: $(VENV)/.bench ## what embedding costs: beside what the cores allow, beside the usual ways, by Spark
-	@$(BIN)/python -m benchmarks.embed $(BENCH)
+	@$(BIN)/python -m benchmarks.embedding $(BENCH)
 
 bench-viewers: $(VENV)/.dev ## fifty viewers in the gallery at once, beside Airflow's own pages
 	@$(BIN)/python -m benchmarks.viewers $(BENCH)

@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 import requests
 from PIL import Image
 
-from benchmarks.shown import say, table
+from benchmarks.measuring.shown import say, table
 from jobs.base.atomic import write_json, write_text
 from jobs.gallery import lay_out_gallery
 from jobs.store.root import DataRoot, resized_file
 from jobs.store.versions import CURRENT, Index
 from plugins.pages.shelf import ALL, PAGE, open_gallery
-from scripts.airflow_server import Server, running_airflow
+from tests.support.airflow_server import Server, running_airflow
 
 VERSION = "0" * 16
 CLASSES, NEIGHBOURS = 196, 10

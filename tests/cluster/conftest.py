@@ -16,8 +16,8 @@ import pytest
 from jobs.intake.sample import draw_sample
 from jobs.store.root import PROJECT
 from scripts.airflow_api import AirflowApi
-from scripts.airflow_server import free_ports
 from tests.cluster.containers import Containers
+from tests.support.airflow_server import free_ports
 
 DRAWN = 3
 """Samples of 344 pictures each."""

@@ -1,0 +1,1 @@
+"""What embedding costs: python -m benchmarks.embedding."""

@@ -1,0 +1,1 @@
+"""What the benchmarks share: real pictures, Spark clusters, fresh processes, clocks and tables."""

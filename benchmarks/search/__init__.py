@@ -1,0 +1,1 @@
+"""What a search costs: python -m benchmarks.search."""

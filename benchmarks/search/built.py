@@ -1,0 +1,129 @@
+"""Real indexes of real embeddings, built by the steps themselves: is what they promise kept, how fast are
+they beside Spark's own search, and do their answers serve as well as exact ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.measuring.shown import Quantity, in_one, number, part, percent, say, spread, table
+from benchmarks.measuring.taken import median_seconds
+from benchmarks.search.hashed import K
+from benchmarks.search.stock import Stock, seconds_a_query
+from jobs.calibrate import calibrate_vectors
+from jobs.index import LshParams, build_index
+from jobs.lsh.quality import class_measures
+from jobs.search.search import Search, exact_search, index_search
+from jobs.spark.session import spark_session
+from jobs.store.packed import draw
+from jobs.store.root import DataRoot
+from jobs.store.versions import Index
+from jobs.vectors import assemble_vectors, current_vectors
+
+BATCH, REPEATS = 1_000, 5
+STOCK_QUERIES = 12
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the index of one seed gave; times are seconds a query."""
+
+    refined: float
+    predicted: float
+    measured: float
+    precision: float
+    """Precision@5 of the index over that of exact search, all pictures asked."""
+    batch: float
+    """``BATCH`` queries in one Spark job."""
+    exact_batch: float
+    """The same, all vectors compared."""
+    single: float
+    """One query in a Spark job."""
+    here: float
+    """One query without Spark."""
+    stock: float
+
+
+def build(root: DataRoot, fingerprint: str, seed: int, stock: Stock) -> Built:
+    """Build the index of ``seed`` in ``root`` and ask it."""
+    say(f"index of seed {seed}")
+    assemble_vectors(root, fingerprint)
+    calibrate_vectors(root, seed=seed)
+    index = build_index(root, LshParams())
+    manifest = index.manifest()
+    search, exact = index_search(index, K), exact_search(index)
+    ids, queries = draw(index.packed, BATCH, seed)
+    with spark_session("benchmark") as spark:
+        batch = median_seconds(lambda turn: search.by_spark(spark, queries, ids, K), REPEATS)
+        exact_batch = median_seconds(lambda turn: exact.by_spark(spark, queries, ids, K), REPEATS)
+        single = median_seconds(
+            lambda turn: search.by_spark(spark, queries[turn : turn + 1], ids[turn : turn + 1], K),
+            2 * REPEATS,
+        )
+        pictures = current_vectors(root) / "pictures"
+        by_stock = seconds_a_query(spark, pictures, stock, queries[:STOCK_QUERIES], seed)
+    here = median_seconds(
+        lambda turn: search.here(queries[turn : turn + 1], ids[turn : turn + 1], K), 2 * REPEATS
+    )
+    precision = _precision(index, search) / _precision(index, exact)
+    recall = manifest["recall"]
+    return Built(
+        manifest["refined_fraction"],
+        recall["predicted"],
+        recall["measured"],
+        precision,
+        batch / len(ids),
+        exact_batch / len(ids),
+        single,
+        here,
+        by_stock,
+    )
+
+
+def _precision(index: Index, search: Search) -> float:
+    captions = index.captions()
+    ids, vectors = draw(index.packed, len(captions), seed=0)
+    found, _ = search.here(vectors, ids, K)
+    # Pictures drawn, captions and packed parts all ascend by id.
+    _, classes = np.unique([row["label"] for row in captions], return_inverse=True)
+    rows = np.searchsorted(np.array(ids, "S32"), found)
+    return class_measures(classes[rows], classes, np.ones_like(classes)).precision_at_5
+
+
+def show_built(pictures: int, by_seed: Sequence[Built]) -> list[Quantity]:
+    """Print what every seed gave."""
+    missed = [abs(one.predicted - one.measured) for one in by_seed]
+    precision = [one.precision for one in by_seed]
+    batch = [one.batch / one.stock for one in by_seed]
+    spark = [1e3 * (one.single - one.here) for one in by_seed]
+    values = {
+        "compared truly a query": spread([one.refined for one in by_seed], percent),
+        "recall@5, predicted": spread([one.predicted for one in by_seed], "{:.4f}".format),
+        "recall@5, measured": spread([one.measured for one in by_seed], "{:.4f}".format),
+        "how far apart these are": spread(missed, "{:.4f}".format),
+        "precision@5, index against exact": spread(precision, "{:.4f}".format),
+    }
+    for name, seconds in (
+        (f"{BATCH:,} queries in one Spark job, ms a query", [one.batch for one in by_seed]),
+        ("the same exactly, ms a query", [one.exact_batch for one in by_seed]),
+        ("one query in a Spark job, ms", [one.single for one in by_seed]),
+        ("stock, one by one, hashes cached, ms", [one.stock for one in by_seed]),
+    ):
+        values[name] = spread([1e3 * value for value in seconds], number)
+    values["of one query in a Spark job, Spark's own part, ms"] = spread(spark, number)
+    values[f"{BATCH:,} queries in one Spark job against stock"] = spread(batch, part)
+    values["one query in a Spark job, times stock"] = spread(
+        [one.single / one.stock for one in by_seed], number
+    )
+    table(
+        f"Indexes built by the steps, {pictures:,} pictures, {len(by_seed)} seeds:",
+        ["", "median", "least", "most"],
+        [[name, *cells] for name, cells in values.items()],
+    )
+    return [
+        Quantity("recall@5, predicted and measured", in_one(missed, "{:.4f}".format), "at most 0.01 apart"),
+        Quantity("precision@5, index against exact", in_one(precision, "{:.4f}".format), "at least 0.995"),
+        Quantity(f"{BATCH:,} queries in one Spark job against stock", in_one(batch, part), "at most 1/100"),
+    ]

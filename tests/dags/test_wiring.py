@@ -1,0 +1,156 @@
+"""The DAGs parse, stay light, and reach the Spark master that the connection names."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from inspect import signature
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk.exceptions import ParamValidationError
+
+from dags.similarity_index import NIGHTLY
+from jobs.housekeeping import housekeep
+from jobs.store.root import PROJECT
+
+TASKS = {
+    "similarity_index": [
+        "sources",
+        "catalog",
+        "changes",
+        "embed",
+        "vectors",
+        "calibrate",
+        "index",
+        "neighbours",
+        "gallery",
+        "report",
+        "publish",
+        "query",
+        "montage",
+    ],
+    "similarity_query": ["query", "montage"],
+    "housekeeping": ["housekeeping"],
+}
+
+
+@pytest.fixture(scope="module")
+def dagbag() -> DagBag:
+    return DagBag(str(PROJECT / "dags"))
+
+
+def test_every_dag_file_parses_and_no_other_is_taken_for_one(dagbag: DagBag) -> None:
+    assert not dagbag.import_errors
+    assert set(dagbag.dags) == set(TASKS)
+
+
+@pytest.mark.parametrize("dag_id", TASKS)
+def test_tasks_are_chained_and_named_like_their_modules(dagbag: DagBag, dag_id: str) -> None:
+    dag = dagbag.dags[dag_id]
+    assert [task.task_id for task in dag.topological_sort()] == TASKS[dag_id]  # type: ignore[no-untyped-call]
+    for task_id, following in zip(TASKS[dag_id], TASKS[dag_id][1:], strict=False):
+        assert following in dag.get_task(task_id).downstream_task_ids
+    for task_id in TASKS[dag_id]:
+        jobs = PROJECT / "jobs"
+        assert (jobs / f"{task_id}.py").is_file() or (jobs / task_id / "__main__.py").is_file()
+
+
+@pytest.mark.parametrize("dag_id", TASKS)
+def test_every_dag_is_described_tagged_and_bounded(dagbag: DagBag, dag_id: str) -> None:
+    dag = dagbag.dags[dag_id]
+    assert dag.doc_md
+    assert "lookalike" in dag.tags
+    assert all(task.execution_timeout for task in dag.tasks)
+    for name, param in dag.params.dump().items():
+        schema = dag.params.get_param(name).schema
+        assert schema.get("title"), f"param {name} has no title"
+        assert param is not None or "null" in schema["type"]
+
+
+def test_one_index_run_at_a_time_by_the_inbox_or_the_clock_and_none_at_once(dagbag: DagBag) -> None:
+    index = dagbag.dags["similarity_index"]
+    assert index.max_active_runs == 1
+    # Or a run would start as soon as the DAG is unpaused.
+    assert index.start_date is None and not index.catchup and NIGHTLY.run_immediately == timedelta(0)
+    condition: Any = index.timetable.asset_condition
+    assert [asset.name for asset in condition.objects] == ["lookalike_inbox"]
+
+
+def test_housekeeping_is_nightly_by_the_rule_of_its_step_and_not_at_once(dagbag: DagBag) -> None:
+    dag = dagbag.dags["housekeeping"]
+    assert dag.max_active_runs == 1 and dag.start_date is None and not dag.catchup
+    timetable: Any = dag.timetable
+    assert (timetable.expression, timetable.run_immediately) == ("0 2 * * *", timedelta(0))
+    # The form and the command line offer the same.
+    asked = {name: parameter.default for name, parameter in signature(housekeep).parameters.items()}
+    assert dag.params.dump() == {name: value for name, value in asked.items() if name != "root"}
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param("keep_versions").resolve(0)
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"k": 0},
+        {"k": 101},
+        {"source": "web"},
+        {"limit": 0},
+        {"bucket_length": 0},
+        {"recall": 1},
+        {"method": "best"},
+        {"seed": -1},
+    ],
+)
+def test_the_form_refuses_senseless_values(dagbag: DagBag, conf: dict[str, object]) -> None:
+    params = dagbag.dags["similarity_index"].params
+    for name, value in conf.items():
+        with pytest.raises(ParamValidationError):
+            params.get_param(name).resolve(value)
+
+
+def test_parsing_imports_neither_torch_nor_pyspark() -> None:
+    code = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+DagBag("dags")
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "torchvision", "pyspark"})))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+@pytest.mark.parametrize(
+    ("connection", "master"),
+    [
+        ('{"conn_type":"spark","host":"local[*]"}', "local[*]"),
+        ('{"conn_type":"spark","host":"spark://spark-master","port":7077}', "spark://spark-master:7077"),
+    ],
+)
+def test_spark_goes_to_the_master_of_the_connection(
+    dagbag: DagBag, monkeypatch: pytest.MonkeyPatch, connection: str, master: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", connection)
+    for task_id in ("vectors", "calibrate", "index", "query"):
+        step = dagbag.dags["similarity_index"].get_task(task_id)
+        assert isinstance(step, SparkSubmitOperator)
+        hook = step._get_hook()
+        assert hook._resolve_connection()["master"] == master
+
+
+def test_rooms_import_one_way() -> None:
+    """dags -> jobs <- plugins: jobs know neither Airflow nor the other rooms."""
+    for file in (PROJECT / "jobs").rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        for room in ("airflow", "dags", "plugins"):
+            assert f"import {room}" not in text and f"from {room}" not in text, f"{file} imports {room}"
+    for file in (PROJECT / "plugins").rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        for room in ("dags", "torch", "pyspark"):
+            assert f"import {room}" not in text and f"from {room}" not in text, f"{file} imports {room}"

@@ -1,0 +1,314 @@
+"""ResNet-18's weights: which files are taken, which are refused in one sentence, and what stands in."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import random
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torchvision.models import resnet18, resnet34
+
+from jobs.base.download import file_sha256
+from jobs.base.errors import LookalikeError, UnreachableError
+from jobs.embedding.network import load_network
+from jobs.embedding.weights import Weights, find_weights, torch_cache
+from tests.support.pictures import write_picture
+
+State = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def state() -> State:
+    """Of a network that differs from the random one, so that a test sees which was loaded."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        drawn: State = resnet18(weights=None).state_dict()
+        return drawn
+
+
+def saved(tmp_path: Path, state: object, name: str = "weights.pth") -> str:
+    torch.save(state, tmp_path / name)
+    return str(tmp_path / name)
+
+
+def loaded(weights: Weights) -> State:
+    return load_network(weights).state_dict()
+
+
+def assert_holds(network: State, state: State) -> None:
+    """All tensors of ``state`` but those of the last layer, which is gone."""
+    assert network.keys() == {name for name in state if not name.startswith("fc.")}
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.items())
+
+
+def refusal(path: str | Path) -> str:
+    with pytest.raises(LookalikeError) as caught:
+        load_network(find_weights(str(path)))
+    sentence = str(caught.value)
+    assert str(path) in sentence
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_random_weights_are_the_same_each_time() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    first, again = find_weights("random"), find_weights("random")
+    assert (first.name, first.file) == ("random", None)
+    assert again == first
+    assert_holds(loaded(first), loaded(again))
+    assert torch.equal(torch.rand(1), expected)  # nobody else's random numbers change
+
+
+def test_network_ends_before_its_last_layer_and_is_there_to_be_used_only(
+    tmp_path: Path, state: State
+) -> None:
+    network = load_network(find_weights(saved(tmp_path, state)))
+    assert network(torch.zeros(2, 3, 224, 224)).shape == (2, 512)
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_file_is_found_by_its_path_and_hashed_by_its_bytes(
+    tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path(saved(tmp_path, state, "mine.pth"))
+    found = find_weights(str(file))
+    assert found == Weights(str(file), file, hashlib.sha256(file.read_bytes()).hexdigest())
+    assert_holds(loaded(found), state)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    # However it was named, the name can be given again from anywhere.
+    assert [find_weights(spec) for spec in ("mine.pth", "./mine.pth", "~/mine.pth", found.name)] == [
+        found
+    ] * 4
+    changed = state | {"bn1.bias": state["bn1.bias"] + 1e-6}
+    assert find_weights(saved(tmp_path, changed)).sha256 != found.sha256
+
+
+def test_finding_loads_nothing(tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"no state dict, as is found out when it is loaded")
+    code = f"""
+import sys
+from jobs.embedding.weights import find_weights
+find_weights("random"), find_weights({str(tmp_path / "weights.pth")!r})
+print(*sys.modules)
+"""
+    told = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "jobs.embedding.weights" in told
+    assert not {"torch", "torchvision", "numpy"} & set(told)
+
+
+@pytest.mark.parametrize("content", [b"", b"other"])
+def test_file_that_changes_between_finding_and_loading_is_refused(
+    tmp_path: Path, state: State, content: bytes
+) -> None:
+    found = find_weights(saved(tmp_path, state))
+    assert found.file
+    whole = found.file.read_bytes()
+    found.file.write_bytes(content)
+    with pytest.raises(LookalikeError, match=f"^weights {found.file} changed since the run began: run again"):
+        load_network(found)
+    found.file.unlink()
+    with pytest.raises(LookalikeError, match=f"^weights {found.file} can't be read .No such file"):
+        load_network(found)
+    found.file.write_bytes(whole)  # what counts is bytes, not times
+    assert_holds(loaded(found), state)
+
+
+def test_file_of_an_older_torch_is_loaded(tmp_path: Path, state: State) -> None:
+    path = tmp_path / "old.pth"
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    assert_holds(loaded(find_weights(str(path))), state)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.nn.Parameter])
+def test_state_dict_saved_in_another_way_is_loaded(tmp_path: Path, state: State, kind: Any) -> None:
+    """In half precision, or with the parameters themselves."""
+
+    def other(tensor: torch.Tensor) -> torch.Tensor:
+        if not tensor.is_floating_point():
+            return tensor
+        return torch.nn.Parameter(tensor) if kind is torch.nn.Parameter else tensor.to(kind)
+
+    path = saved(tmp_path, {name: other(tensor) for name, tensor in state.items()})
+    weight = loaded(find_weights(path))["layer4.1.conv2.weight"]
+    assert weight.dtype == torch.float32
+    torch.testing.assert_close(weight, state["layer4.1.conv2.weight"], rtol=1e-2, atol=1e-4)
+
+
+def test_values_that_are_no_numbers_are_refused(tmp_path: Path, state: State) -> None:
+    spoilt = state["layer2.0.conv1.weight"].clone()
+    spoilt[3, 2, 1, 0] = float("nan")
+    path = saved(tmp_path, state | {"layer2.0.conv1.weight": spoilt})
+    assert "hold values that are no numbers" in refusal(path)
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    assert "can't be read (No such file or directory)" in refusal(tmp_path / "gone.pth")
+
+
+def test_folder_is_refused(tmp_path: Path) -> None:
+    assert "can't be read (Is a directory)" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hello world",
+        b"just a text\n" * 100,
+        b"<html>not found</html>",
+        b"PK\x03\x04",
+        b"\x80\x02X",
+        bytes(500),
+    ],
+)
+def test_file_that_is_no_state_dict_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    assert "is not a state dict of torchvision's resnet18" in refusal(path)
+
+
+def test_picture_is_refused(tmp_path: Path) -> None:
+    assert "is not a state dict" in refusal(write_picture(tmp_path / "a.jpg"))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("new_format", [True, False])
+def test_damaged_file_is_refused(tmp_path: Path, new_format: bool) -> None:
+    path, chance = tmp_path / "weights.pth", random.Random(0)
+    torch.save({"fc.bias": torch.ones(3)}, path, _use_new_zipfile_serialization=new_format)
+    whole = path.read_bytes()
+    for _ in range(40):
+        content = bytearray(whole[: chance.choice((len(whole), chance.randrange(len(whole))))])
+        for _ in range(min(len(content), chance.randrange(1, 6))):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        path.write_bytes(content)
+        refusal(path)
+
+
+def test_file_whose_parts_do_not_fit_together_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"fc.bias": torch.ones(3)}, path, _use_new_zipfile_serialization=False)
+    before, key, after = path.read_bytes().rpartition(re.findall(rb"\d{9,}", path.read_bytes())[-1])
+    path.write_bytes(before + b"1" * len(key) + after)
+    assert "is not a state dict of torchvision's resnet18" in refusal(path)
+
+
+class Code:
+    """Unpickled, it would create a file."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.proof,)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
+def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path, state: State, save: Any) -> None:
+    proof, path = tmp_path / "ran", tmp_path / "weights.pth"
+    save(state | {"fc.bias": Code(proof)}, path)
+    assert "is not a state dict" in refusal(path)
+    assert not proof.exists()
+    torch.load(path, weights_only=False) if save is torch.save else pickle.loads(path.read_bytes())  # noqa: S301
+    assert proof.exists()  # it would have
+
+
+def test_state_dict_of_another_network_is_refused(tmp_path: Path, state: State) -> None:
+    others: dict[str, object] = {
+        "resnet34": resnet34(weights=None).state_dict(),
+        "ten-classes": resnet18(weights=None, num_classes=10).state_dict(),
+        "lacks-a-key": {name: tensor for name, tensor in state.items() if name != "layer4.1.bn2.weight"},
+        "has-a-key-more": state | {"extra": torch.ones(1)},
+        "of-a-wrapper": {f"module.{name}": tensor for name, tensor in state.items()},
+        "checkpoint": {"state_dict": state, "epoch": 3},
+        "tensor": torch.ones(3),
+        "list": [1, 2, 3],
+        "empty": {},
+    }
+    for name, other in others.items():
+        assert "is not a state dict of torchvision's resnet18" in refusal(saved(tmp_path, other, name))
+
+
+@pytest.mark.parametrize(
+    ("environment", "parent"),
+    [
+        ({}, "/home/somebody/.cache/torch"),
+        ({"XDG_CACHE_HOME": "/cache"}, "/cache/torch"),
+        ({"TORCH_HOME": "/torch"}, "/torch"),
+        ({"TORCH_HOME": "~/torch"}, "/home/somebody/torch"),
+        ({"TORCH_HOME": "/torch", "XDG_CACHE_HOME": "/cache"}, "/torch"),
+    ],
+)
+def test_cache_is_torchs_own(
+    environment: dict[str, str], parent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/somebody", **environment}.items():
+        monkeypatch.setenv(name, value)
+    assert torch_cache() == Path(torch.hub.get_dir()) / "checkpoints" == Path(parent) / "hub" / "checkpoints"
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """ImageNet's weights lie behind a closed port; yields where torch would keep them."""
+    monkeypatch.setattr("jobs.base.download.RETRY_BASE_S", 0.01)
+    monkeypatch.setattr("jobs.embedding.weights.torch_cache", lambda: tmp_path / "checkpoints")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as closed:  # bound but not listening: connections are refused
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/resnet18-f37072fd.pth"
+        monkeypatch.setattr("jobs.embedding.weights.IMAGENET_URL", url)
+        yield tmp_path / "checkpoints" / "resnet18-f37072fd.pth"
+
+
+def test_unreachable_imagenet_weights_are_said_with_a_way_out(offline: Path) -> None:
+    with pytest.raises(UnreachableError) as caught:
+        find_weights("imagenet", patience_s=0.1)
+    assert "127.0.0.1 cannot be reached for resnet18-f37072fd.pth" in str(caught.value)
+    assert f"put the file at {offline}" in str(caught.value)
+
+
+def test_random_weights_stand_in_with_a_warning_where_that_is_wished(
+    offline: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = find_weights("imagenet", random_if_unreachable=True, patience_s=0.1)
+    assert found == find_weights("random")
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == 1
+    assert "random weights stand in" in warned[0]
+    assert str(offline) in warned[0]
+
+
+def test_imagenet_weights_that_torch_keeps_need_no_network(
+    offline: Path, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offline.parent.mkdir(parents=True)
+    torch.save(state, offline)
+    monkeypatch.setattr("jobs.embedding.weights.IMAGENET_SHA256", file_sha256(offline))
+    found = find_weights("imagenet", patience_s=0.1)
+    assert found == Weights("imagenet", offline, file_sha256(offline))
+    assert_holds(loaded(found), state)
+
+
+def test_file_of_the_right_name_and_other_content_is_not_taken_for_imagenets(
+    offline: Path, state: State
+) -> None:
+    offline.parent.mkdir(parents=True)
+    torch.save(state, offline)
+    with pytest.raises(UnreachableError):
+        find_weights("imagenet", patience_s=0.1)

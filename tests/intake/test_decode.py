@@ -1,0 +1,316 @@
+"""What becomes of a picture file, whatever it holds: upright RGB pixels, or a reason why not."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from jobs.embedding.resize import decode
+from jobs.intake.decode import BadPictureError, read_header
+from jobs.intake.scan import look
+from tests.support.pictures import cut_jpeg, encoded, jpeg_that_claims, picture, png
+
+ORIENTATION = 0x0112
+WHITE, RED, GREEN, BLUE = (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+UPRIGHT = {
+    1: lambda stored: stored,
+    2: np.fliplr,
+    3: lambda stored: np.rot90(stored, 2),
+    4: np.flipud,
+    5: lambda stored: np.swapaxes(stored, 0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(np.swapaxes(stored, 0, 1), 2),
+    8: lambda stored: np.rot90(stored, 1),
+}
+"""EXIF's orientations: from pixels as they are stored to pixels as they are meant to be seen."""
+
+
+def pixels(content: bytes) -> NDArray[np.uint8]:
+    """As (height, width, 3)."""
+    decoded = decode(content)
+    assert decoded.dtype == torch.uint8
+    assert decoded.shape[0] == 3
+    turned: NDArray[np.uint8] = decoded.permute(1, 2, 0).numpy()
+    return turned
+
+
+def load(content: bytes) -> Image.Image:
+    return Image.fromarray(pixels(content))
+
+
+def refusal(content: bytes) -> str:
+    with pytest.raises(BadPictureError) as caught:
+        decode(content)
+    return str(caught.value)
+
+
+def grey_values(content: bytes) -> list[int]:
+    """The first row of a picture that must be grey."""
+    row = pixels(content)[0]
+    assert (row == row[:, :1]).all()
+    return [int(value) for value in row[:, 0]]
+
+
+def test_sound_picture_is_loaded_as_it_is() -> None:
+    image = picture()
+    assert (pixels(encoded(image, "PNG")) == np.asarray(image)).all()
+    header = read_header(io.BytesIO(encoded(image, "PNG")))
+    assert (header.width, header.height, header.mode) == (24, 16, "RGB")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO"])
+def test_every_format_that_is_promised_is_read(format: str) -> None:
+    image = Image.new("RGB", (24, 16), (180, 90, 40))
+    difference = pixels(encoded(image, format)).astype(int) - np.asarray(image)
+    assert abs(difference).max() < 8
+
+
+def test_truncated_jpeg_passes_the_header_and_is_refused_by_the_pixels() -> None:
+    assert read_header(io.BytesIO(cut_jpeg())).width == 64
+    assert refusal(cut_jpeg()).startswith("cannot be decoded: ")
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_truncated_picture_of_another_format_is_refused(format: str) -> None:
+    whole = encoded(picture(0, (64, 64)), format)
+    assert load(whole).size == (64, 64)
+    assert refusal(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", bytes(1000), random.Random(0).randbytes(5000), b"hello\n" * 99]
+)
+def test_what_is_no_picture_is_refused(content: bytes) -> None:
+    assert refusal(content) == "not a picture of a known format"
+    with pytest.raises(BadPictureError, match=r"^not a picture of a known format$"):
+        read_header(io.BytesIO(content))
+
+
+def test_text_named_jpg_is_refused_and_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    text, empty = tmp_path / "text.jpg", tmp_path / "empty.jpg"
+    text.write_text("this is no picture")
+    empty.touch()
+    assert look(str(text)).reason == "not a picture of a known format"
+    assert look(str(empty)).reason == "empty file"
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_picture_under_another_formats_name_works(tmp_path: Path, format: str) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encoded(picture(), format))
+    seen = look(str(path))
+    assert (seen.reason, seen.width, seen.height) == (None, 24, 16)
+    assert load(path.read_bytes()).size == (24, 16)
+
+
+@pytest.mark.parametrize("format", ["PPM", "ICO", "TGA", "EPS", "PCX", "JPEG2000", "ICNS"])
+def test_format_that_is_not_promised_is_refused(format: str) -> None:
+    assert refusal(encoded(picture(0, (32, 32)), format)) == "not a picture of a known format"
+
+
+def test_cmyk_jpeg_keeps_its_colours() -> None:
+    content = encoded(Image.new("RGB", (16, 16), RED).convert("CMYK"), "JPEG")
+    assert read_header(io.BytesIO(content)).mode == "CMYK"
+    assert abs(pixels(content).astype(int) - RED).max() < 8
+
+
+def test_greyscale_jpeg_and_bilevel_png_become_grey_rgb() -> None:
+    grey = Image.fromarray(np.array([[0, 77, 255]], np.uint8))
+    assert grey_values(encoded(grey, "PNG")) == [0, 77, 255]
+    assert abs(pixels(encoded(Image.new("L", (16, 16), 77), "JPEG")).astype(int) - 77).max() < 3
+    assert grey_values(encoded(grey.point(lambda value: 255 * (value > 100)).convert("1"), "PNG")) == [
+        0,
+        0,
+        255,
+    ]
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_16_bit_grey_is_scaled_and_not_clipped(format: str) -> None:
+    values = np.array([[0, 255, 256, 1000, 32768, 65535]], np.uint16)
+    assert grey_values(encoded(Image.fromarray(values), format)) == [0, 0, 1, 3, 128, 255]
+
+
+def test_transparent_value_of_16_bit_grey_does_not_whiten_other_greys() -> None:
+    rows = b"\0" + struct.pack(">3H", 0, 100 << 8, 0xFFFF)
+    content = png(3, 1, 16, 0, rows, extra=(b"tRNS", struct.pack(">H", 100)))
+    assert grey_values(content) == [0, 100, 255]
+
+
+def test_palette_keeps_its_colours() -> None:
+    image = Image.new("P", (3, 1))
+    image.putpalette([*RED, *GREEN, *BLUE])
+    image.putdata([0, 1, 2])
+    assert pixels(encoded(image, "PNG")).tolist() == [[list(RED), list(GREEN), list(BLUE)]]
+    assert pixels(encoded(image, "PNG", transparency=1)).tolist() == [[list(RED), list(WHITE), list(BLUE)]]
+    half = encoded(image, "PNG", transparency=bytes([255, 0, 128]))
+    assert pixels(half).tolist() == [[list(RED), list(WHITE), [127, 127, 255]]]
+    assert pixels(encoded(image, "GIF", transparency=2)).tolist() == [[list(RED), list(GREEN), list(WHITE)]]
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_what_is_transparent_lies_on_white(format: str) -> None:
+    rgba = Image.fromarray(np.array([[[0, 0, 255, 0], [0, 0, 255, 128], [0, 0, 255, 255]]], np.uint8))
+    assert pixels(encoded(rgba, format)).tolist() == [[list(WHITE), [127, 127, 255], list(BLUE)]]
+    grey = Image.merge("LA", (Image.new("L", (1, 1), 40), Image.new("L", (1, 1), 0)))
+    assert pixels(encoded(grey, format)).tolist() == [[list(WHITE)]]
+
+
+def test_transparent_webp_lies_on_white() -> None:
+    assert (pixels(encoded(Image.new("RGBA", (8, 8), (9, 9, 9, 0)), "WEBP", lossless=True)) == 255).all()
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_animation_counts_by_its_first_frame(format: str) -> None:
+    red, blue = (Image.new("RGB", (16, 16), color) for color in (RED, BLUE))
+    content = encoded(red, format, save_all=True, append_images=[blue, blue])
+    with Image.open(io.BytesIO(content)) as animation:
+        assert getattr(animation, "n_frames", 1) > 1
+    assert abs(pixels(content).astype(int) - RED).max() < 12
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_rotated_photo_stands_upright(format: str, orientation: int) -> None:
+    """Six blocks of their own colour, 2 rows of 3, lie where the camera's note puts them."""
+    colours = np.array([[RED, GREEN, BLUE], [WHITE, (0, 0, 0), (200, 200, 0)]], np.uint8)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    lossless = {"lossless": True} if format == "WEBP" else {}
+    stored = Image.fromarray(colours.repeat(16, axis=0).repeat(16, axis=1))
+    seen = pixels(encoded(stored, format, exif=exif, **lossless))[8::16, 8::16]
+    expected = UPRIGHT[orientation](colours)
+    assert seen.shape == expected.shape
+    assert abs(seen.astype(int) - expected).max() < 40
+
+
+@pytest.mark.parametrize(
+    "exif", [b"", b"garbage", b"II*\0", b"II*\0\x08\0\0\0\x05\0\x12\x01", b"MM\0*\xff\xff\xff\xff"]
+)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_photo_with_broken_exif_is_used_as_it_lies(exif: bytes) -> None:
+    plain, payload = encoded(picture(), "JPEG"), b"Exif\0\0" + exif
+    content = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + plain[2:]
+    assert (pixels(content) == pixels(plain)).all()
+
+
+def test_photo_with_a_colour_profile_works() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    content = encoded(Image.new("RGB", (16, 16), (180, 90, 40)), "JPEG", icc_profile=profile)
+    assert profile in content
+    assert abs(pixels(content).astype(int) - (180, 90, 40)).max() < 4
+
+
+def test_floating_point_pixels_are_refused_with_a_reason() -> None:
+    content = encoded(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF")
+    assert refusal(content) == "cannot be decoded: floating-point pixels have no stated range"
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    "content",
+    [
+        png(50_000, 50_000, 8, 2),
+        png(2**31 - 1, 2**31 - 1, 8, 2),
+        png(11_000, 10_000, 8, 2),
+        jpeg_that_claims(60_000, 60_000),
+        jpeg_that_claims(11_000, 10_000),
+    ],
+    ids=["png", "png-extreme", "png-just-over", "jpeg", "jpeg-just-over"],
+)
+def test_decompression_bomb_is_refused_by_its_header(content: bytes) -> None:
+    assert refusal(content).startswith("too large: ")
+    with pytest.raises(BadPictureError, match=r"^too large: "):
+        read_header(io.BytesIO(content))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        IndexError,
+        KeyError,
+        EOFError,
+        OverflowError,
+        MemoryError,
+        struct.error,
+        zlib.error,
+    ],
+)
+def test_whatever_a_decoder_raises_becomes_one_short_line(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(image: Image.Image) -> None:
+        raise error("broken\ndata " + "stream " * 100)
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    reason = refusal(encoded(picture(), "PNG"))
+    assert reason.startswith("cannot be decoded: ")
+    assert "broken" in reason
+    assert "\n" not in reason
+    assert len(reason) < 150
+
+
+def _corrupted(content: bytes, chance: random.Random) -> bytes:
+    """Overwrite, cut out or cut off some bytes, more often in the header."""
+    broken = bytearray(content)
+    for _ in range(chance.choice((1, 1, 2, 4, 16))):
+        where = chance.randrange(chance.choice((64, len(broken))) if len(broken) > 64 else len(broken))
+        match chance.randrange(6):
+            case 0:
+                del broken[max(1, where) :]
+            case 1:
+                del broken[where : where + chance.randrange(1, 9)]
+            case _:
+                broken[where] = chance.choice((0, 1, 128, 255, chance.randrange(256)))
+        broken = broken or bytearray(b"\0")
+    return bytes(broken)
+
+
+def header_size(content: bytes) -> tuple[int, int]:
+    header = read_header(io.BytesIO(content))
+    return header.width, header.height
+
+
+def decoded_size(content: bytes) -> tuple[int, int]:
+    return load(content).size
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_corrupt_file_is_a_picture_or_has_a_reason(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a disk or a download did to a file, no other error than BadPictureError comes out."""
+    monkeypatch.setattr("jobs.intake.decode.MAX_PIXELS", 1_000_000)  # quick, whatever size a header claims
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    options = {} if format in ("GIF", "BMP") else {"exif": exif}
+    whole = [
+        encoded(picture(), format, **options),
+        encoded(picture(1).convert("P" if format != "JPEG" else "CMYK"), format),
+        encoded(picture(2), format, **({"compression": "tiff_lzw"} if format == "TIFF" else {})),
+    ]
+    chance, outcomes = random.Random(format), []
+    for _ in range(600):
+        content = _corrupted(chance.choice(whole), chance)
+        for size in (header_size, decoded_size):
+            try:
+                assert min(size(content)) > 0
+                outcomes.append("picture")
+            except BadPictureError as error:
+                assert 0 < len(str(error)) < 150
+                assert "\n" not in str(error)
+                outcomes.append("reason")
+    assert set(outcomes) == {"picture", "reason"}

@@ -1,0 +1,406 @@
+"""Our pages in Airflow's own application: who sees what, and that nothing from outside is believed."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from jobs.base.atomic import remove
+from jobs.montage import draw_montage
+from jobs.publish import publish
+from jobs.query import answer
+from jobs.store.catalog import read_catalog, write_catalog
+from jobs.store.root import DataRoot
+from jobs.store.versions import CURRENT, Index, open_index
+from plugins.links import PREFIX
+from plugins.pages import shelf
+from plugins.pages.app import app
+from plugins.pages.uploads import MAX_BYTES
+from tests.support.airflow_app import people
+from tests.support.pictures import cut_jpeg, encoded, jpeg_that_claims, picture
+from tests.support.synthetic import make_index, make_root, picture_id, show_index
+
+PICTURES = 70
+HOSTILE_FILE = "<img src=x onerror=alert(1)>.jpg"
+HOSTILE_LABEL = "\"><script>alert('label')</script>"
+RUN = "manual__2026-11-23T02:00:00+00:00"
+OURS = {"X-Requested-With": "lookalike"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, spark: object) -> DataRoot:
+    """Two published versions, the later one with a hostile name and a hostile label, and an answer."""
+    root, _ = make_root(tmp_path_factory.mktemp("pages"), PICTURES)
+    write_whole_version(root, "first")
+    rows = read_catalog(root)
+    rows[0] |= {"path": f"/pictures/{HOSTILE_FILE}", "label": HOSTILE_LABEL, "class_name": HOSTILE_LABEL}
+    bad = {"status": "quarantined", "reason": "empty file", "id": None}
+    write_catalog([*rows, {**rows[1], **bad, "path": f"/pictures/bad {HOSTILE_FILE}"}], root)
+    write_whole_version(root, RUN)
+    draw_montage(root, answer(root, RUN, query=picture_id(0)))
+    return root
+
+
+def write_whole_version(root: DataRoot, run: str) -> None:
+    make_index(root)
+    show_index(root)
+    publish(root, run=run)
+
+
+@pytest.fixture(scope="module")
+def everybody(root: DataRoot) -> Iterator[dict[str, TestClient]]:
+    with pytest.MonkeyPatch.context() as patch, people() as clients:
+        patch.setenv("LOOKALIKE_DATA", str(root.root))
+        yield clients
+
+
+@pytest.fixture
+def viewer(everybody: dict[str, TestClient]) -> TestClient:
+    return everybody["viewer"]
+
+
+@pytest.fixture
+def user(everybody: dict[str, TestClient]) -> TestClient:
+    return everybody["user"]
+
+
+@pytest.fixture
+def index(root: DataRoot) -> Index:
+    return open_index(root)
+
+
+def addresses() -> list[tuple[str, str]]:
+    """Method and address of every route that the application has, and of what frameworks add unasked."""
+    found = []
+    samples = {
+        "id_": picture_id(0),
+        "version": CURRENT,
+        "run": RUN,
+        "name": "pages.css",
+        "rest": "nothing/here",
+    }
+    for route in app.routes:
+        assert isinstance(route, APIRoute), f"{route} bypasses what asks for a login"
+        address = re.sub(r"{(\w+)(?::\w+)?}", lambda name: samples[name[1]], route.path)
+        found += [(method, PREFIX + address) for method in sorted(route.methods)]
+    for added in ("/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect", "/static/", "/.env"):
+        found.append(("GET", PREFIX + added))
+    return found
+
+
+@pytest.mark.parametrize(("method", "address"), addresses())
+def test_without_a_login_every_route_answers_401(
+    everybody: dict[str, TestClient], method: str, address: str
+) -> None:
+    told = everybody["anonymous"].request(method, address, headers=OURS, follow_redirects=False)
+    assert told.status_code == 401
+    broken = everybody["anonymous"].request(method, address, headers={"Authorization": "Bearer x.y.z"})
+    assert broken.status_code in (401, 403)
+
+
+TELLING = ("/docs", "/redoc", "/openapi.json", "/auth/docs", "/api/v2/version", "/execution/docs")
+
+
+@pytest.mark.parametrize("address", TELLING)
+def test_what_airflow_tells_of_itself_needs_a_login_too(
+    everybody: dict[str, TestClient], address: str
+) -> None:
+    assert everybody["anonymous"].get(address).status_code == 401
+    broken = everybody["anonymous"].get(address, headers={"Authorization": "Bearer x.y.z"})
+    assert broken.status_code in (401, 403)
+    assert everybody["viewer"].get(address).status_code in (200, 404)
+
+
+@pytest.mark.parametrize("address", ["/api/v2/monitor/health", "/"])
+def test_the_health_page_and_the_way_to_the_login_need_none(
+    everybody: dict[str, TestClient], address: str
+) -> None:
+    assert everybody["anonymous"].get(address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address", ["/", f"/pictures/{picture_id(0)}", "/find", "/runs", f"/runs/{RUN}", "/quarantine"]
+)
+def test_pages_are_shown_and_nothing_in_them_is_markup(viewer: TestClient, address: str) -> None:
+    told = viewer.get(PREFIX + address)
+    assert told.status_code == 200
+    assert "<h1>" in told.text
+    policy = told.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'self'" in policy and "unsafe" not in policy
+    assert told.headers["x-content-type-options"] == "nosniff"
+    for tag, attributes in tags(told.text):
+        names = {name for name, _ in attributes}
+        assert "style" not in names and not any(name.startswith("on") for name in names), (tag, attributes)
+        assert tag != "style" and (tag != "script" or "src" in names), (tag, attributes)
+        assert (tag, ("src", "x")) not in {(tag, attribute) for attribute in attributes}
+
+
+def tags(page: str) -> list[tuple[str, list[tuple[str, str | None]]]]:
+    """Every tag that a browser sees in the page, with its attributes."""
+    found = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.append((tag, attrs))
+
+    Reader().feed(page)
+    return found
+
+
+def test_hostile_names_are_shown_as_what_they_are(viewer: TestClient) -> None:
+    page = viewer.get(f"{PREFIX}/pictures/{picture_id(0)}").text
+    assert "&lt;script&gt;alert(" in page
+    assert "&lt;img src=x" in page
+    assert "&lt;img src=x" in viewer.get(f"{PREFIX}/quarantine").text
+
+
+def test_every_address_in_the_pages_is_there(viewer: TestClient) -> None:
+    seen, waiting = set[str](), [f"{PREFIX}/", f"{PREFIX}/runs", f"{PREFIX}/find", f"{PREFIX}/quarantine"]
+    while waiting:
+        address = waiting.pop()
+        told = viewer.get(address)
+        assert told.status_code == 200, address
+        if (
+            address.partition("?")[0].endswith(("report.html", ".json"))
+            or "html" not in told.headers["content-type"]
+        ):
+            continue
+        for link in re.findall(r'(?:href|src)="([^"#]+)"', told.text):
+            target = link.replace("&amp;", "&")
+            target = f"{PREFIX}/{target}" if target.startswith("?") else target
+            assert target.startswith(PREFIX)
+            if target not in seen and len(seen) < 150:
+                seen.add(target)
+                waiting.append(target)
+    assert len(seen) > 100
+
+
+def test_a_click_shows_the_stored_neighbours(viewer: TestClient, index: Index) -> None:
+    page = viewer.get(f"{PREFIX}/pictures/{picture_id(7)}").text
+    nearest = re.findall(rf"{PREFIX}/pictures/([0-9a-f]{{32}})\?", page)
+    assert len(nearest) == 10 and picture_id(7) not in nearest
+    shot = viewer.get(f"{PREFIX}/versions/{index.version}/pictures/{nearest[0]}.jpg")
+    assert shot.headers["content-type"] == "image/jpeg" and "immutable" in shot.headers["cache-control"]
+    with Image.open(io.BytesIO(shot.content)) as image:
+        assert image.size == (224, 224)
+
+
+def test_a_run_shows_its_montage_and_neighbours(viewer: TestClient) -> None:
+    page = viewer.get(f"{PREFIX}/runs/{RUN}?dag_id=similarity_index").text
+    assert "montage.png" in page and page.count('class="badge"') == 5
+    told = viewer.get(f"{PREFIX}/runs/{RUN}/neighbours.json").json()
+    assert told["query"]["id"] == picture_id(0)
+    assert viewer.get(f"{PREFIX}/runs/{RUN}/montage.png").content.startswith(b"\x89PNG")
+
+
+def test_a_run_that_is_under_way_and_one_of_others(viewer: TestClient) -> None:
+    assert f'data-run="{RUN}x"' in viewer.get(f"{PREFIX}/runs/{RUN}x?dag_id=similarity_query").text
+    other = viewer.get(f"{PREFIX}/runs/{RUN}?dag_id=somebody_elses").text
+    assert "Not a run of Lookalike" in other and "montage" not in other.lower()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/runs/..%2F..%2Fcatalog/neighbours.json",
+        "/runs/%2e%2e/neighbours.json",
+        f"/runs/{RUN}/..%2F..%2F..%2Fcatalog%2Fcatalog.parquet",
+        f"/runs/{RUN}/catalog.parquet",
+        "/versions/..%2F..%2Fcatalog/report.html",
+        "/versions/0000/report.html",
+        "/versions/current/pictures/..%2F..%2Fquery.jpg",
+        "/versions/current/pictures/" + "f" * 32 + ".jpg",
+        "/static/..%2Fapp.py",
+        "/static/app.py",
+        f"/pictures/{'f' * 32}",
+        "/pictures/..%2Fcatalog",
+        "/?version=..%2Fcatalog",
+        "/nonsense",
+    ],
+)
+def test_what_is_not_ours_to_show_is_not_found(viewer: TestClient, address: str) -> None:
+    assert viewer.get(PREFIX + address).status_code == 404
+
+
+def test_the_report_may_not_run_scripts(viewer: TestClient) -> None:
+    told = viewer.get(f"{PREFIX}/versions/current/report.html")
+    assert told.status_code == 200
+    assert "script-src" not in told.headers["content-security-policy"]
+    assert "default-src 'none'" in told.headers["content-security-policy"]
+
+
+def upload(client: TestClient, content: bytes, **headers: str) -> Any:
+    return client.post(f"{PREFIX}/uploads", content=content, headers={**OURS, **headers})
+
+
+def test_an_upload_is_kept_encoded_anew_under_a_name_of_ours(user: TestClient, root: DataRoot) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "where I live"
+    exif[0x0112] = 6  # to be turned
+    sent = encoded(picture(5, (3000, 1000)), "JPEG", exif=exif)
+    told = upload(user, sent)
+    assert told.status_code == 200, told.text
+    kept = Path(told.json()["query"])
+    assert kept.parent == root.uploads and re.fullmatch(r"uploaded-[0-9a-f]{12}\.jpg", kept.name)
+    assert b"where I live" not in kept.read_bytes()
+    with Image.open(kept) as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (341, 1024))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "The file is empty."),
+        (b"<svg onload=alert(1)>", "The picture can't be used: not a picture of a known format."),
+        (cut_jpeg(), "The picture can't be used: cannot be decoded: "),
+        (jpeg_that_claims(30_000, 3_000), "The picture can't be used: larger than 50 million pixels."),
+        (jpeg_that_claims(65_000, 65_000), "The picture can't be used: too large"),
+    ],
+)
+def test_a_bad_upload_gets_a_sentence(
+    user: TestClient, root: DataRoot, content: bytes, sentence: str
+) -> None:
+    before = set(root.uploads.glob("*"))
+    told = upload(user, content)
+    assert told.status_code == 400
+    assert told.json()["detail"].startswith(sentence)
+    assert set(root.uploads.glob("*")) == before
+
+
+def test_an_upload_that_is_too_large_is_cut_off(user: TestClient) -> None:
+    told = upload(user, b"\xff\xd8" + bytes(MAX_BYTES))
+    assert (told.status_code, told.json()["detail"]) == (413, "The file is larger than 20 MB.")
+
+
+def test_who_may_only_look_can_neither_upload_nor_put_back(
+    everybody: dict[str, TestClient], index: Index, root: DataRoot
+) -> None:
+    assert upload(everybody["viewer"], encoded(picture(), "PNG")).status_code == 403
+    assert "data-drop" not in everybody["viewer"].get(f"{PREFIX}/find").text
+    assert "data-drop" in everybody["user"].get(f"{PREFIX}/find").text
+    assert "data-restore" not in everybody["viewer"].get(f"{PREFIX}/runs").text
+    assert "data-restore" in everybody["user"].get(f"{PREFIX}/runs").text
+    told = everybody["viewer"].post(f"{PREFIX}/versions/{index.version}/current", headers=OURS)
+    assert told.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Requested-With": "lookalike", "Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+)
+def test_another_site_can_neither_upload_nor_put_back(
+    everybody: dict[str, TestClient], index: Index, root: DataRoot, headers: dict[str, str]
+) -> None:
+    admin = everybody["admin"]
+    content = encoded(picture(), "PNG")
+    before = set(root.uploads.glob("*"))
+    assert admin.post(f"{PREFIX}/uploads", content=content, headers=headers).status_code == 403
+    form = admin.post(f"{PREFIX}/uploads", files={"file": ("a.png", content)}, headers=headers)
+    assert form.status_code == 403
+    assert admin.post(f"{PREFIX}/versions/{index.version}/current", headers=headers).status_code == 403
+    assert set(root.uploads.glob("*")) == before
+    asked = admin.options(f"{PREFIX}/uploads", headers={"Origin": "https://elsewhere.example"})
+    assert "access-control-allow-origin" not in asked.headers
+
+
+def test_an_earlier_version_is_put_back(
+    everybody: dict[str, TestClient], root: DataRoot, index: Index
+) -> None:
+    page = everybody["admin"].get(f"{PREFIX}/runs").text
+    (earlier,) = re.findall(r'data-restore="(\w+)"', page)
+    assert earlier != index.version and page.count('class="current"') == 1
+    told = everybody["admin"].post(f"{PREFIX}/versions/{earlier}/current", headers=OURS)
+    assert told.json() == {"version": earlier}
+    assert open_index(root).version == earlier
+    assert json.loads(open_index(root).published_file.read_text())["run"] == "first"
+    publish(root, index.version)
+
+
+def test_a_version_that_is_spoilt_is_not_put_back(
+    everybody: dict[str, TestClient], root: DataRoot, index: Index
+) -> None:
+    (other,) = {folder for folder in root.index.iterdir() if folder.is_dir()} - {index.folder}
+    captions = Index(other).captions_file
+    whole = captions.read_bytes()
+    captions.write_bytes(whole[:-1] + b"!")
+    try:
+        told = everybody["op"].post(f"{PREFIX}/versions/{other.name}/current", headers=OURS)
+    finally:
+        captions.write_bytes(whole)
+    assert told.status_code == 400
+    assert "is not what was written" in told.json()["detail"]
+    assert open_index(root) == index
+
+
+def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
+    everybody: dict[str, TestClient], root: DataRoot, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, gone = everybody["admin"], Index(root.index / ("d" * 16))
+    shutil.copytree(index.folder, gone.folder)
+    shutil.copytree(root.query_folder(RUN), root.query_folder("outlives"))
+    told = root.query_folder("outlives") / "neighbours.json"
+    for file in (told, gone.manifest_file):
+        file.write_text(file.read_text().replace(index.version, gone.version))
+    whole = admin.get(f"{PREFIX}/runs/outlives").text
+    assert gone.version in admin.get(f"{PREFIX}/runs").text
+    assert f"versions/{gone.version}/" in whole and "cleaned up" not in whole
+
+    def late(one: Index) -> Any:
+        if one == gone:
+            remove(gone.folder)
+        return one.manifest()
+
+    monkeypatch.setattr(shelf, "manifest", late)
+    page = admin.get(f"{PREFIX}/runs")
+    assert page.status_code == 200 and index.version in page.text and gone.version not in page.text
+    picture = f"pictures/{picture_id(1)}"
+    asked = f"?version={gone.version}"
+    for address in (asked, picture + asked, f"versions/{gone.version}/report.html"):
+        assert admin.get(f"{PREFIX}/{address}").status_code == 404, address
+    assert admin.get(f"{PREFIX}/versions/{gone.version}/{picture}.jpg").status_code == 404
+    put_back = admin.post(f"{PREFIX}/versions/{gone.version}/current", headers=OURS)
+    assert put_back.status_code == 400 and "is no complete index" in put_back.json()["detail"]
+    outlives = admin.get(f"{PREFIX}/runs/outlives").text
+    assert f"versions/{gone.version}/" not in outlives and "has been cleaned up since" in outlives
+    assert "montage.png" in outlives
+    told.unlink()
+    assert "Searching" in admin.get(f"{PREFIX}/runs/outlives").text
+    assert open_index(root) == index
+    remove(root.query_folder("outlives"))
+
+
+def test_before_there_is_an_index_pages_say_so(
+    viewer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOKALIKE_DATA", str(tmp_path))
+    told = viewer.get(f"{PREFIX}/")
+    assert told.status_code == 404
+    assert "run the DAG similarity_index first" in told.text
+    assert "There is none yet" in viewer.get(f"{PREFIX}/runs").text
+    assert "Nothing is quarantined" in viewer.get(f"{PREFIX}/quarantine").text
+
+
+def test_the_server_imports_neither_torch_nor_pyspark() -> None:
+    code = """
+import sys, plugins.lookalike
+print({name.split(".")[0] for name in sys.modules} & {"torch", "pyspark", "scipy", "matplotlib"})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"

@@ -1,0 +1,254 @@
+"""People at a real Airflow with a real browser: pictures land and are indexed, and are looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
+
+from jobs.neighbours import STORED
+from jobs.store.catalog import read_catalog
+from jobs.store.root import DataRoot
+from jobs.store.versions import open_index
+from plugins.inbox import EVERY_S, SEEN, snapshot
+from scripts.airflow_api import until
+from tests.support.airflow_server import Server, running_airflow
+from tests.support.pictures import write_picture
+
+pytestmark = pytest.mark.timeout(1200)
+LIMIT = 60
+PATIENCE_MS = 120_000
+"""Spark computes beside the browser here: far more than anything takes that is not broken."""
+expect.set_options(timeout=PATIENCE_MS)
+INDEX, QUERY = "similarity_index", "similarity_query"
+
+
+@dataclass
+class House:
+    """A running Airflow and its data root, where a first index is published and pictures have landed."""
+
+    server: Server
+    root: DataRoot
+    first_run: str
+    runs_before: int
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("people")
+    root = DataRoot(folder / "data")
+    with running_airflow(folder / "airflow", LOOKALIKE_DATA=str(root.root)) as server:
+        runs_before = len(server.runs(INDEX))
+        run = server.trigger(INDEX, source="sample", weights="random", limit=LIMIT)
+        # Two bursts while the first index is being made.
+        until(lambda: server.tasks(INDEX, run).get("changes") == "success", 300, "the catalog")
+        for burst in range(2):
+            for number in range(2):
+                write_picture(root.inbox / f"burst{burst}-{number}.jpg", 10 * burst + number, (300, 200))
+            time.sleep(4 * EVERY_S)
+        server.finish(INDEX, run)
+        yield House(server, root, run, runs_before)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("no browser: install Debian's package chromium")
+    with sync_playwright() as playwright:
+        # As root, Chromium runs without its sandbox or not at all.
+        alone = ["--no-sandbox"] if os.geteuid() == 0 else []
+        yield playwright.chromium.launch(executable_path=chromium, args=alone)
+
+
+@pytest.fixture
+def page(browser: Browser, house: House) -> Iterator[Page]:
+    """Airflow's home page, logged in by its own form."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    page.goto(house.server.base)
+    page.locator("input[name=username]").fill(house.server.user)
+    page.locator("input[name=password]").fill(house.server.password)
+    page.locator("button[type=submit]").click()
+    page.wait_for_url(lambda url: "/auth/" not in url)
+    yield page
+    context.close()
+
+
+def ours(page: Page) -> FrameLocator:
+    """Our page inside Airflow's."""
+    return page.frame_locator("iframe")
+
+
+def test_airflow_is_there_for_who_knows_the_password_and_reads_its_file_alone(house: House) -> None:
+    server = house.server
+    assert server.address.startswith(server.base)
+    assert server.dags() == {INDEX: False, QUERY: False, "housekeeping": False}
+    assert replace(server, token="").request("GET", "/api/v2/dags")[0] == 401
+    passwords = next(server.log.parent.glob("*passwords*"))
+    assert passwords.stat().st_mode & 0o077 == 0
+
+
+def test_gallery_inside_airflow_leads_from_neighbour_to_neighbour(house: House, page: Page) -> None:
+    page.get_by_role("link", name="Lookalike").first.click()
+    inside = ours(page)
+    expect(inside.get_by_role("heading", name="Gallery")).to_be_visible()
+    tiles = inside.locator(".tile")
+    expect(tiles).to_have_count(min(60, open_index(house.root).manifest()["images"]))
+    for _ in range(2):
+        wanted = re.search("[0-9a-f]{32}", tiles.nth(1).get_attribute("href") or "")
+        assert wanted
+        tiles.nth(1).click()
+        expect(inside.locator("dd code")).to_have_text(wanted[0])
+        expect(inside.locator(".badge")).to_have_text([str(rank) for rank in range(1, STORED + 1)])
+    for shot in inside.locator(".tile img").all()[:5]:
+        assert shot.evaluate("image => image.decode().then(() => image.naturalWidth)") == 224
+    inside.get_by_role("link", name="Gallery").click()
+    choice = inside.get_by_label("Class")
+    choice.focus()
+    choice.select_option(index=1)
+    expect(inside.locator(".quiet").first).to_contain_text(re.compile("of \\d+"))
+
+
+def test_a_run_has_a_tab_and_its_tasks_a_button(house: House, page: Page) -> None:
+    run = quote(house.first_run)
+    page.goto(f"{house.server.base}/dags/{INDEX}/runs/{run}")
+    page.get_by_role("link", name="Look-alikes").first.click()
+    expect(ours(page).get_by_role("heading", name="Montage")).to_be_visible()
+    for task, name, wanted in (
+        ("query", "Look-alikes", "Montage"),
+        ("montage", "Look-alikes", "Montage"),
+        ("report", "Report", "Recall"),
+    ):
+        told = house.server.request("GET", f"/api/v2/dags/{INDEX}/dagRuns/{run}/taskInstances/{task}/links")[
+            1
+        ]["extra_links"]
+        page.goto(house.server.base + told[name])
+        expect(page.locator("body")).to_contain_text(re.compile(wanted, re.IGNORECASE))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_as_light_or_dark_as_airflow(house: House, page: Page, scheme: str) -> None:
+    page.evaluate("scheme => localStorage.setItem('theme', scheme)", scheme)
+    page.goto(f"{house.server.base}/plugin/lookalike")
+    body = ours(page).locator("body")
+    expect(ours(page).locator("html")).to_have_attribute("data-theme", scheme)
+    brightness = body.evaluate("body => Math.max(...getComputedStyle(body).backgroundColor.match(/\\d+/g))")
+    assert (brightness > 200) == (scheme == "light")
+
+
+def test_a_narrow_screen_needs_no_sideways_scrolling(house: House, page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    for address in ("", "find", "runs", "quarantine", f"runs/{quote(house.first_run)}?dag_id={INDEX}"):
+        page.goto(f"{house.server.base}/lookalike/{address}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+
+
+def test_who_is_not_logged_in_sees_nothing(house: House, browser: Browser) -> None:
+    context = browser.new_context()
+    stranger = context.new_page()
+    for address in ("/lookalike/", "/lookalike/find", "/lookalike/runs", "/lookalike/static/pages.css"):
+        answer = stranger.goto(house.server.base + address)
+        assert answer is not None and answer.status == 401
+        assert "Gallery" not in stranger.content()
+    context.close()
+
+
+def test_what_lands_is_indexed_by_itself_and_found(house: House) -> None:
+    server, root = house.server, house.root
+    assert house.runs_before == 0  # no run but those that somebody or something asked for
+
+    def landed() -> bool:
+        runs = [run for run in server.runs(INDEX) if run["run_type"] == "asset_triggered"]
+        return bool(runs) and all(run["state"] in ("success", "failed") for run in runs)
+
+    until(landed, 600, "the run that the inbox starts")
+    runs = server.runs(INDEX)
+    # Both bursts fell into the first run, so one more run takes them in.
+    assert [(run["run_type"], run["state"]) for run in runs] == [
+        ("manual", "success"),
+        ("asset_triggered", "success"),
+    ]
+    assert server.tasks(INDEX, runs[1]["dag_run_id"])["montage"] == "success"
+    captions = open_index(root).captions()
+    names = {Path(row["path"]).name for row in captions}
+    assert names >= {f"burst{burst}-{number}.jpg" for burst in range(2) for number in range(2)}
+    assert len(captions) == sum(row["status"] == "ok" for row in read_catalog(root)) > LIMIT / 2
+
+    events = server.request("GET", "/api/v2/assets/events?order_by=-timestamp")[1]["asset_events"]
+    told = next(event["extra"] for event in events if event["source_task_id"] == "publish")
+    assert (told["version"], told["images"]) == (open_index(root).version, len(captions))
+    assert told["recall"]["measured"] >= told["recall"]["target"]
+
+    run = server.trigger(QUERY, query=str(root.inbox / "burst0-0.jpg"), k=60)
+    server.finish(QUERY, run)
+    answer = json.loads((root.query_folder(run) / "neighbours.json").read_text())
+    assert Path(answer["query"]["path"]).name == "burst0-0.jpg" and answer["query"]["id"]
+    assert "burst1-1.jpg" in {Path(one["path"]).name for one in answer["neighbours"]}
+
+
+def test_a_file_that_was_only_touched_is_nothing_new(house: House) -> None:
+    server, root = house.server, house.root
+    before, known = open_index(root).version, len(server.runs(INDEX))
+
+    def next_run() -> str:
+        runs = server.runs(INDEX)
+        return str(runs[-1]["dag_run_id"]) if len(runs) > known else ""
+
+    (root.inbox / "burst0-0.jpg").touch()
+    run = until(next_run, 120, "the run that a touched file starts")
+    server.finish(INDEX, run)
+    tasks = server.tasks(INDEX, run)
+    assert (tasks["changes"], tasks["embed"], tasks["publish"]) == ("skipped",) * 3
+    assert open_index(root).version == before
+
+    # What was told is kept by Airflow, so a triggerer that is started anew tells nothing again.
+    assets = server.request("GET", "/api/v2/assets?name_pattern=lookalike_inbox")[1]["assets"]
+    kept = f"/api/v2/assets/{assets[0]['id']}/state-store/{SEEN}"
+    told, _ = snapshot(root.inbox)
+    until(lambda: server.request("GET", kept)[1]["value"] == told, 30, "the note of what was told")
+
+
+def test_a_photo_is_uploaded_and_its_montage_shown(house: House, page: Page, tmp_path: Path) -> None:
+    page.goto(f"{house.server.base}/plugin/lookalike")
+    inside = ours(page)
+    inside.get_by_role("link", name="Find").click()
+    chooser = inside.locator("input[type=file]")
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no picture")
+    chooser.set_input_files(bad)
+    expect(inside.get_by_role("status")).to_have_text(
+        "The picture can't be used: not a picture of a known format."
+    )
+    chooser.set_input_files(write_picture(tmp_path / "mine.png", 77, (400, 300)))
+    expect(inside.get_by_role("status")).to_contain_text(re.compile("Searching|Waiting"), timeout=PATIENCE_MS)
+    expect(inside.get_by_role("heading", name="Montage")).to_be_visible(timeout=2 * PATIENCE_MS)
+    assert (
+        inside.locator(".montage").evaluate("image => image.decode().then(() => image.naturalWidth)") > 1000
+    )
+    expect(inside.locator(".tile")).to_have_count(5)
+    run = house.server.runs(QUERY)[-1]
+    assert run["triggering_user_name"] == house.server.user
+    assert Path(run["conf"]["query"]).parent == house.root.uploads
+
+
+def test_an_earlier_version_is_put_back_by_its_button(house: House, page: Page) -> None:
+    current = open_index(house.root).version
+    page.goto(f"{house.server.base}/plugin/lookalike")
+    inside = ours(page)
+    inside.get_by_role("link", name="Runs").click()
+    expect(inside.locator(".current")).to_have_count(1)
+    inside.get_by_role("button", name="Make current").first.click()
+    until(lambda: open_index(house.root).version != current, 30, "the other version")
+    row = inside.locator("tr", has_text=open_index(house.root).version)
+    expect(row.locator(".current")).to_be_visible()

@@ -1,0 +1,67 @@
+"""What a machine lacks is said in one line before anything is downloaded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.store.root import PROJECT
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A PATH of its own, with a shell and no Java."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for tool in ("bash", "env", "head", "sed"):
+        (folder / tool).symlink_to(str(shutil.which(tool)))
+    return folder
+
+
+def program(tools: Path, name: str, script: str) -> None:
+    (tools / name).write_text(f"#!/usr/bin/env bash\n{script}\n")
+    (tools / name).chmod(0o755)
+
+
+def check(tools: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
+    environment |= {"PATH": str(tools), "PYTHON": python}
+    return subprocess.run(
+        [str(PROJECT / "scripts" / "preflight.sh")], env=environment, capture_output=True, text=True
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], sentence: str) -> None:
+    assert done.returncode != 0
+    assert done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert sentence in done.stderr
+
+
+@pytest.mark.parametrize("version", ["17.0.15", "21.0.4"])
+def test_a_fitting_machine_passes_in_silence(tools: Path, version: str) -> None:
+    program(tools, "java", f"echo 'openjdk version \"{version}\" 2025-04-15' >&2")
+    done = check(tools)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_missing_java(tools: Path) -> None:
+    assert_one_line(check(tools), "install Java 17 or 21")
+
+
+def test_java_that_is_too_old(tools: Path) -> None:
+    program(tools, "java", "echo 'openjdk version \"11.0.2\" 2019-01-15' >&2")
+    assert_one_line(check(tools), "Java 11 does not fit Spark")
+
+
+def test_missing_python(tools: Path) -> None:
+    assert_one_line(check(tools, "no-such-python"), "no-such-python is not installed")
+
+
+def test_python_that_is_too_old(tools: Path) -> None:
+    program(tools, "python3.9", '[ "$1" = --version ] && echo Python 3.9.1; [ "$1" = --version ]')
+    assert_one_line(check(tools, "python3.9"), "Python 3.9.1 does not fit")

@@ -1,0 +1,223 @@
+"""Calibration, gate and the sketch search over a real index, by Spark, against exact search by NumPy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.ml.feature import BucketedRandomProjectionLSHModel, PCAModel
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import functions as F
+
+from jobs.base.errors import LookalikeError
+from jobs.calibrate import calibrate_vectors, open_calibration
+from jobs.index import LshParams, build_index
+from jobs.lsh.sketch import Floats, Sketch
+from jobs.query import answer, search
+from jobs.search.lookup import look_up
+from jobs.search.search import exact_search, sketch_search
+from jobs.spark.session import spark_session
+from jobs.store.embeddings import EmbeddingStore
+from jobs.store.packed import Part, parts, unpack
+from jobs.store.root import DataRoot
+from jobs.store.versions import Index, open_index
+from tests.support.synthetic import FINGERPRINT, make_index, make_root, picture_id, unit_vectors
+
+pytestmark = pytest.mark.usefixtures("spark")
+PICTURES = 500
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> DataRoot:
+    root, _ = make_root(tmp_path_factory.mktemp("recall"), PICTURES)
+    make_index(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def index(root: DataRoot) -> Index:
+    return open_index(root)
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Floats:
+    found = unit_vectors(PICTURES)
+    unit: Floats = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return unit
+
+
+def exact(vectors: Floats, k: int) -> list[list[str]]:
+    distances = np.linalg.norm(vectors[:, None].astype(float) - vectors[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    return [[picture_id(number) for number in row[:k]] for row in np.argsort(distances, axis=1)]
+
+
+def test_the_index_says_what_recall_it_has(index: Index) -> None:
+    manifest = index.manifest()
+    recall = manifest["recall"]
+    assert (manifest["search"], recall["k"], recall["target"]) == ("sketch", 5, 0.95)
+    assert recall["measured"] > recall["lower_bound"] >= 0.95
+    assert recall["queries"] == PICTURES
+    assert manifest["refined_fraction"] == manifest["refined"] / PICTURES < 0.5
+    assert 0 < manifest["bytes_read"] < 0.6
+    assert 0 <= manifest["clipped"] < 0.01
+    assert manifest["lsh"]["reduced_dimension"] in (32, 64, 96)
+
+
+def test_what_it_says_is_true(index: Index, vectors: Floats) -> None:
+    ids = [picture_id(number) for number in range(PICTURES)]
+    search = sketch_search(index, index.manifest(), 5)
+    with spark_session("test") as spark:
+        found, distances = search.by_spark(spark, vectors, ids, 5)
+    hits = 0
+    for number, true in enumerate(exact(vectors, 5)):
+        names = found[number].astype(str).tolist()
+        assert ids[number] not in names
+        assert distances[number].tolist() == sorted(distances[number])
+        hits += len(set(names) & set(true))
+    assert hits / (5 * PICTURES) == pytest.approx(index.manifest()["recall"]["measured"], abs=1e-9)
+    here = search.here(vectors, ids, 5)
+    np.testing.assert_array_equal(here[0], found)
+    np.testing.assert_array_equal(here[1], distances)
+
+
+def test_how_recall_is_spread_adds_up(index: Index) -> None:
+    recall = index.manifest()["recall"]
+    spread = recall["distribution"]
+    assert len(spread) == 6 and sum(spread) == recall["queries"]
+    mean = sum(found * queries for found, queries in enumerate(spread)) / (5 * recall["queries"])
+    assert mean == pytest.approx(recall["measured"])
+
+
+def test_exact_search_by_spark_is_exact(index: Index, vectors: Floats) -> None:
+    ids: list[str | None] = [picture_id(number) for number in range(40)]
+    ids[3] = None
+    with spark_session("test") as spark:
+        found, _ = exact_search(index).by_spark(spark, vectors[:40], ids, 5)
+    expected = exact(vectors, 5)[:40]
+    # A query that is not of the index finds its own copy there.
+    expected[3] = [picture_id(3), *expected[3][:4]]
+    assert found.astype(str).tolist() == expected
+
+
+def test_more_neighbours_than_pictures_are_all_and_then_nothing(index: Index, vectors: Floats) -> None:
+    with spark_session("test") as spark:
+        for found, distances in (
+            exact_search(index).here(vectors[:2], [picture_id(0), None], PICTURES + 5),
+            exact_search(index).by_spark(spark, vectors[:2], [picture_id(0), None], PICTURES + 5),
+        ):
+            assert found.shape == distances.shape == (2, PICTURES + 5)
+            assert (found[0] == b"").sum() == 6 and (found[1] == b"").sum() == 5
+            assert np.isinf(distances[0, -6:]).all() and np.isfinite(distances[0, :-6]).all()
+
+
+def test_the_packed_codes_are_the_models_own_hashes(index: Index, vectors: Floats) -> None:
+    with spark_session("test") as spark:
+        model = BucketedRandomProjectionLSHModel.load(str(index.lsh_model))
+        whole = unpack(spark, index.packed).select("id", array_to_vector(F.col("vector")).alias("vector"))
+        hashed = model.transform(PCAModel.load(str(index.reduction)).transform(whole))
+        rows = {row["id"]: row for row in hashed.collect()}
+    sketch = Sketch.load(index.sketch)
+    seen = differing = 0
+    for name in parts(index.packed):
+        part = Part.open(name)
+        assert part.ids.tolist() == sorted(part.ids.tolist())
+        np.testing.assert_allclose(part.norms, sketch.norms(part.codes), rtol=1e-5)
+        for id_, code, clipped, vector in zip(
+            part.ids, sketch.unpack(part.codes), part.clipped, part.vectors, strict=True
+        ):
+            hashes = np.array([int(entry[0]) for entry in rows[id_.decode()]["hashes"]]) - sketch.zero
+            # Packed vectors are float32: one in thousands falls on the other side of a plane.
+            differing += int((code != np.clip(hashes, 0, 15)).sum())
+            assert abs(int(clipped) - ((hashes < 0) | (hashes > 15)).sum()) <= 1
+            np.testing.assert_allclose(vector, vectors[int(id_, 16)], atol=1e-6)
+            seen += 1
+    assert seen == PICTURES
+    assert differing < 1e-3 * seen * len(sketch.zero)
+
+
+@pytest.mark.parametrize("method", ["sketch", "exact", "stock", "auto"])
+def test_every_way_to_answer_gives_one_result_type(root: DataRoot, index: Index, method: str) -> None:
+    told: dict[str, Any] = json.loads(
+        (answer(root, method, query=picture_id(9), method=method) / "neighbours.json").read_text()
+    )
+    assert told["method"] in (("exact", "sketch") if method == "auto" else (method,))
+    assert told["note"] is None
+    assert told["overlap"] is not None
+    assert set(told["neighbours"][0]) == {"rank", "id", "path", "label", "class_name", "distance"}
+    distances = [neighbour["distance"] for neighbour in told["neighbours"]]
+    assert len(distances) == 5 and distances == sorted(distances)
+    assert picture_id(9) not in {neighbour["id"] for neighbour in told["neighbours"]}
+    assert {neighbour["label"] for neighbour in told["neighbours"]} == {"9"}
+
+
+@pytest.mark.parametrize(
+    ("crossover", "chosen"), [(0.0, "sketch"), (PICTURES + 1.0, "exact"), (None, "exact")]
+)
+def test_auto_is_what_was_measured_to_be_faster(
+    root: DataRoot, index: Index, crossover: float | None, chosen: str
+) -> None:
+    asked = look_up(root, index, picture_id(9), 0, root.queries)
+    with spark_session("test") as spark:
+        found = search(spark, index, {**index.manifest(), "crossover": crossover}, asked, 5, "auto")
+    assert found["method"] == chosen
+
+
+def test_the_crossover_was_measured(index: Index) -> None:
+    crossover = index.manifest()["crossover"]
+    assert crossover is None or crossover >= 0
+
+
+def test_explicit_params_overrule_the_calibration(root: DataRoot, tmp_path: Path) -> None:
+    copy = DataRoot(Path(shutil.copytree(root.root, tmp_path / "copy")))
+    manifest = build_index(copy, LshParams(bucket_length=0.06, num_hash_tables=70)).manifest()
+    assert (manifest["lsh"]["bucket_length"], manifest["lsh"]["num_hash_tables"]) == (0.06, 70)
+    assert manifest["hashes_kept_of"] is None
+    # More candidates make up for coarser hashes; nothing was predicted for these.
+    assert manifest["recall"]["lower_bound"] >= 0.95
+    assert manifest["recall"]["predicted"] is None
+    chosen = open_index(copy).manifest()
+    assert manifest["refined"] > chosen["refined"]
+    assert manifest["lsh"]["reduced_dimension"] == chosen["lsh"]["reduced_dimension"]
+
+
+def test_two_of_the_same_vector_are_found_in_the_order_of_their_ids(tmp_path: Path) -> None:
+    copy, vectors = make_root(tmp_path, 240)
+    store = EmbeddingStore(copy.embeddings / FINGERPRINT)
+    for shard in store.shards():
+        shard.unlink()
+    vectors[[5, 11, 23]] = vectors[7]
+    store.write([picture_id(number) for number in range(240)], vectors)
+    make_index(copy)
+    for method in ("exact", "sketch", "stock"):
+        told = json.loads((answer(copy, method, query=picture_id(7), k=3) / "neighbours.json").read_text())
+        found = [(neighbour["id"], neighbour["distance"]) for neighbour in told["neighbours"]]
+        assert found == [(picture_id(5), 0.0), (picture_id(11), 0.0), (picture_id(23), 0.0)]
+
+
+def test_a_calibration_is_made_once_for_equal_input(root: DataRoot) -> None:
+    calibration = open_calibration(root)
+    made = (calibration.folder / "choice.json").stat().st_mtime_ns
+    assert calibrate_vectors(root) == calibration
+    assert (calibration.folder / "choice.json").stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"), [({"target": 1.0}, "between 0 and 1"), ({"k": 0}, "k is 0")]
+)
+def test_senseless_targets_are_one_sentence(root: DataRoot, options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(LookalikeError, match=sentence):
+        calibrate_vectors(root, **options)
+
+
+def test_without_vectors_or_calibration_one_sentence_says_what_to_run(root: DataRoot, tmp_path: Path) -> None:
+    with pytest.raises(LookalikeError, match="run the step vectors first"):
+        calibrate_vectors(DataRoot(tmp_path))
+    copy = DataRoot(tmp_path / "copy")
+    shutil.copytree(root.root, copy.root, ignore=shutil.ignore_patterns("calibrations"))
+    with pytest.raises(LookalikeError, match="run the step calibrate first"):
+        build_index(copy, LshParams())

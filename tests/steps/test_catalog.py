@@ -1,0 +1,312 @@
+"""The catalog of a folder of one's own: every picture file is in it, and why it can't be used where so."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.base.errors import LookalikeError
+from jobs.catalog import build_catalog
+from jobs.intake.folder import folder
+from jobs.store.catalog import Row, catalog_file, read_catalog, read_counts
+from jobs.store.root import DataRoot
+from tests.support.pictures import jpeg_that_claims, write_picture, write_pictures
+
+COLUMNS = [
+    ("id", "string", True),
+    ("path", "string", False),
+    ("split", "string", False),
+    ("label", "string", True),
+    ("class_name", "string", True),
+    ("width", "int32", True),
+    ("height", "int32", True),
+    ("mode", "string", True),
+    ("size_bytes", "int64", False),
+    ("mtime_ns", "int64", False),
+    ("status", "string", False),
+    ("reason", "string", True),
+]
+
+
+@dataclass
+class Place:
+    """A folder of pictures and the data root that its catalog goes to."""
+
+    pictures: Path
+    root: DataRoot
+
+    def build(self, *, limit: int | None = None, max_quarantined: float = 0.9) -> dict[str, int]:
+        return build_catalog(folder(self.pictures), self.root, limit=limit, max_quarantined=max_quarantined)
+
+    def rows(self) -> dict[str, Row]:
+        """By path in the folder."""
+        return {os.path.relpath(row["path"], self.pictures): row for row in read_catalog(self.root)}
+
+    def reasons(self) -> dict[str, str | None]:
+        rows = self.rows()
+        assert all((row["status"] == "ok") == (row["reason"] is None) for row in rows.values())
+        return {name: row["reason"] for name, row in rows.items()}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    (tmp_path / "pictures").mkdir()
+    return Place(tmp_path / "pictures", DataRoot(tmp_path / "data"))
+
+
+def replace_unnoticed(path: Path) -> None:
+    """Other bytes, with the size and the times of those before."""
+    stat = path.stat()
+    path.write_bytes(random.Random(0).randbytes(stat.st_size))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_every_picture_has_its_row(place: Place) -> None:
+    paths = write_pictures(place.pictures, 3)
+    counts = place.build()
+    assert (counts["files"], counts["quarantined"], counts["labelled"]) == (3, 0, 0)
+    assert read_counts(place.root) == {"source": "folder", **counts}
+    for row, path in zip(read_catalog(place.root), paths, strict=True):
+        assert row == {
+            "id": hashlib.sha256(path.read_bytes()).hexdigest()[:32],
+            "path": str(path),
+            "split": "all",
+            "label": None,
+            "class_name": None,
+            "width": 24,
+            "height": 16,
+            "mode": "RGB",
+            "size_bytes": path.stat().st_size,
+            "mtime_ns": path.stat().st_mtime_ns,
+            "status": "ok",
+            "reason": None,
+        }
+
+
+def test_catalog_has_the_schema_that_others_read_it_by(place: Place) -> None:
+    write_pictures(place.pictures, 1)
+    place.build()
+    schema = pq.read_schema(catalog_file(place.root))
+    assert [(field.name, str(field.type), field.nullable) for field in schema] == COLUMNS
+
+
+def test_rows_are_sorted_whatever_the_order_of_the_disk(place: Place) -> None:
+    for seed, name in enumerate(["b.jpg", "a/z.jpg", "C.jpg", "a.jpg", "a/b/c.jpg"]):
+        write_picture(place.pictures / name, seed)
+    place.build()
+    paths = [row["path"] for row in read_catalog(place.root)]
+    assert paths == sorted(paths)
+    assert len(paths) == 5
+
+
+def test_picture_files_are_known_by_suffix_and_others_are_counted(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "jobs")
+    for seed, name in enumerate(["a.jpg", "b.JPG", "c.Jpeg", "d.jfif"]):
+        (place.pictures / name).write_bytes(write_picture(place.pictures / "made.jpg", seed).read_bytes())
+    (place.pictures / "made.jpg").unlink()
+    for name in ("notes.txt", "raw.cr2", "jpg", "a.jpg.bak"):
+        (place.pictures / name).write_text("no picture")
+    assert place.build()["files"] == 4
+    assert set(place.reasons()) == {"a.jpg", "b.JPG", "c.Jpeg", "d.jfif"}
+    assert "4 picture files, 4 other files passed over" in caplog.text
+
+
+def test_hidden_files_and_folders_are_passed_over(place: Place) -> None:
+    for name in ("seen.jpg", ".hidden.jpg", "._seen.jpg", ".trash/a.jpg", "x/.thumbs/b.jpg"):
+        write_picture(place.pictures / name)
+    place.build()
+    assert list(place.rows()) == ["seen.jpg"]
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_file_that_is_no_picture_is_quarantined_with_its_reason(place: Place) -> None:
+    write_pictures(place.pictures, 2)
+    (place.pictures / "text.jpg").write_text("hello")
+    (place.pictures / "empty.jpg").touch()
+    (place.pictures / "bomb.jpg").write_bytes(jpeg_that_claims(11_000, 10_000))
+    counts = place.build()
+    assert counts["quarantined"] == 3
+    assert place.reasons() == {
+        "000.jpg": None,
+        "001.jpg": None,
+        "bomb.jpg": "too large: 11000 x 10000 pixels",
+        "empty.jpg": "empty file",
+        "text.jpg": "not a picture of a known format",
+    }
+
+
+def test_name_that_is_not_utf8_is_quarantined_and_shown(place: Place) -> None:
+    write_pictures(place.pictures, 1)
+    os.link(place.pictures / "000.jpg", os.fsencode(place.pictures) + b"/caf\xe9.jpg")
+    place.build()
+    assert place.reasons() == {"000.jpg": None, r"caf\xe9.jpg": "file name is not UTF-8: rename the file"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read any file")
+def test_file_without_permission_is_quarantined_until_it_has_one(place: Place) -> None:
+    secret = write_pictures(place.pictures, 2)[0]
+    secret.chmod(0)
+    place.build()
+    assert place.reasons() == {"000.jpg": "cannot be read: Permission denied", "001.jpg": None}
+    secret.chmod(0o600)
+    place.build()
+    assert place.reasons() == {"000.jpg": None, "001.jpg": None}
+
+
+def test_what_is_no_regular_file_is_quarantined_and_never_waited_for(place: Place) -> None:
+    write_pictures(place.pictures, 1)
+    os.mkfifo(place.pictures / "fifo.jpg")
+    (place.pictures / "dangling.jpg").symlink_to("gone.jpg")
+    (place.pictures / "folder.jpg").mkdir()
+    # Who reads the pipe waits for its end, which comes once the last writer closes it.
+    end_of_pipe = Timer(10, os.close, [os.open(place.pictures / "fifo.jpg", os.O_RDWR)])
+    end_of_pipe.start()
+    place.build()
+    assert end_of_pipe.is_alive()
+    end_of_pipe.cancel()
+    assert place.reasons() == {
+        "000.jpg": None,
+        "dangling.jpg": "cannot be read: No such file or directory",
+        "fifo.jpg": "not a regular file",
+    }
+
+
+def test_link_to_itself_is_quarantined(place: Place) -> None:
+    write_pictures(place.pictures, 1)
+    (place.pictures / "loop.jpg").symlink_to("loop.jpg")
+    place.build()
+    assert place.reasons().keys() == {"000.jpg", "loop.jpg"}
+    assert place.reasons()["loop.jpg"]
+
+
+def test_links_are_followed_inside_the_folder_only(place: Place, tmp_path: Path) -> None:
+    outside = write_picture(tmp_path / "private" / "secret.jpg", 1)
+    write_picture(place.pictures / "a.jpg")
+    (place.pictures / "inside.jpg").symlink_to("a.jpg")
+    (place.pictures / "outside.jpg").symlink_to(outside)
+    (place.pictures / "climbing.jpg").symlink_to("../private/secret.jpg")
+    (place.pictures / "folder").symlink_to(outside.parent)
+    place.build()
+    refused = "symbolic link out of the folder"
+    assert place.reasons() == {
+        "a.jpg": None,
+        "climbing.jpg": refused,
+        "inside.jpg": None,
+        "outside.jpg": refused,
+    }
+    rows = place.rows()
+    assert rows["inside.jpg"]["id"] == rows["a.jpg"]["id"]
+    assert rows["outside.jpg"]["id"] is None
+
+
+def test_folder_given_by_a_link_is_read(place: Place, tmp_path: Path) -> None:
+    write_pictures(place.pictures, 2)
+    (place.pictures / "inside.jpg").symlink_to("000.jpg")
+    (tmp_path / "link").symlink_to(place.pictures)
+    counts = build_catalog(folder(tmp_path / "link"), place.root)
+    assert (counts["files"], counts["quarantined"]) == (3, 0)
+
+
+def test_huge_file_is_not_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.intake.scan.MAX_BYTES", 1_000_000)
+    write_pictures(place.pictures, 1)
+    os.truncate(write_picture(place.pictures / "huge.jpg"), 1_000_001)
+    os.truncate(write_picture(place.pictures / "large.jpg"), 1_000_000)
+    place.build()
+    assert place.reasons() == {"000.jpg": None, "huge.jpg": "larger than 1 MB", "large.jpg": None}
+    assert place.rows()["huge.jpg"]["id"] is None
+
+
+def test_limit_takes_the_same_pictures_each_time(place: Place, tmp_path: Path) -> None:
+    write_pictures(place.pictures, 30)
+    elsewhere = Place(tmp_path / "moved", DataRoot(tmp_path / "other"))
+    shutil.copytree(place.pictures, elsewhere.pictures)
+    chosen = {}
+    for limit in (5, 6, 20, 30, 99):
+        assert place.build(limit=limit)["files"] == min(limit, 30)
+        elsewhere.build(limit=limit)
+        chosen[limit] = set(place.rows())
+        assert set(elsewhere.rows()) == chosen[limit]
+    assert chosen[5] < chosen[6] < chosen[20] < chosen[30] == chosen[99]
+    assert chosen[5] != set(sorted(chosen[30])[:5])
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_limit_below_one_is_refused(place: Place, limit: int) -> None:
+    write_pictures(place.pictures, 3)
+    with pytest.raises(LookalikeError) as caught:
+        place.build(limit=limit)
+    assert "no picture file" not in str(caught.value)
+
+
+def test_folder_without_pictures_is_refused(place: Place) -> None:
+    (place.pictures / "notes.txt").write_text("no picture")
+    with pytest.raises(LookalikeError) as caught:
+        place.build()
+    assert str(caught.value) == f"no picture file in {place.pictures}: put pictures there."
+
+
+def test_too_many_broken_files_fail_the_run_and_can_be_looked_up(place: Place) -> None:
+    write_pictures(place.pictures, 3)
+    (place.pictures / "text.jpg").write_text("hello")
+    with pytest.raises(LookalikeError) as caught:
+        place.build(max_quarantined=0.2)
+    assert str(caught.value) == (
+        f"1 of 4 pictures are quarantined, more than the 20% allowed: see their reasons in "
+        f"{catalog_file(place.root)}, mend the files or raise the share."
+    )
+    assert place.reasons()["text.jpg"] == "not a picture of a known format"
+    assert place.build(max_quarantined=0.25)["quarantined"] == 1
+
+
+def test_nothing_but_broken_files_fails_whatever_is_allowed(place: Place) -> None:
+    (place.pictures / "text.jpg").write_text("hello")
+    with pytest.raises(LookalikeError, match="1 of 1 pictures are quarantined"):
+        place.build(max_quarantined=1.0)
+
+
+def test_second_run_reads_no_file_again(place: Place) -> None:
+    paths = write_pictures(place.pictures, 2)
+    (place.pictures / "text.jpg").write_text("a text, and long")
+    place.build()
+    before = place.rows()
+    for path in [*paths, place.pictures / "text.jpg"]:
+        replace_unnoticed(path)
+    place.build()
+    assert place.rows() == before
+
+
+def test_changed_new_and_deleted_files_are_noticed(place: Place) -> None:
+    _, changed, deleted = write_pictures(place.pictures, 3)
+    place.build()
+    before = place.rows()
+    write_picture(changed, seed=77, size=(40, 40))
+    write_picture(place.pictures / "new.jpg", seed=88)
+    deleted.unlink()
+    place.build()
+    after = place.rows()
+    assert list(after) == ["000.jpg", "001.jpg", "new.jpg"]
+    assert after["000.jpg"] == before["000.jpg"]
+    assert after["001.jpg"]["id"] == hashlib.sha256(changed.read_bytes()).hexdigest()[:32]
+    assert after["001.jpg"]["width"] == 40
+
+
+def test_broken_file_is_looked_at_again_once_it_is_mended(place: Place) -> None:
+    write_pictures(place.pictures, 1)
+    (place.pictures / "later.jpg").write_text("half a download")
+    place.build()
+    assert place.reasons()["later.jpg"]
+    write_picture(place.pictures / "later.jpg", seed=5)
+    place.build()
+    assert place.reasons() == {"000.jpg": None, "later.jpg": None}

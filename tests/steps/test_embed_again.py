@@ -1,0 +1,204 @@
+"""What a later embed step does: only what is new, by another model all of it; the CSV grows at its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torchvision.models import resnet18
+
+from jobs.embed import embed_catalog
+from jobs.embedding.model import Model
+from jobs.embedding.weights import find_weights
+from jobs.store.embeddings import CSV_COLUMNS, EmbeddingStore
+from tests.embedding.test_forward import need
+from tests.steps.test_embed import Place, bits, csv_vectors
+from tests.support.converted import MODEL
+from tests.support.pictures import write_picture, write_pictures
+
+Floats = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("again"))
+    write_pictures(place.pictures, 3)
+    place.take_in()
+    assert place.embed()["embedded"] == 3
+    return place
+
+
+@pytest.fixture
+def place(tmp_path: Path, embedded: Place) -> Place:
+    """A copy of three pictures and their embeddings."""
+    place = Place(tmp_path)
+    for source, target in ((embedded.pictures, place.pictures), (embedded.root.root, place.root.root)):
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    place.take_in()
+    return place
+
+
+def other_weights(folder: Path) -> Path:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        torch.save(resnet18(weights=None).state_dict(), folder / "other.pth")
+    return folder / "other.pth"
+
+
+def shards_of(place: Place) -> dict[Path, tuple[int, bytes]]:
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in place.store.shards()}
+
+
+def assert_is_another(place: Place, model: Model) -> None:
+    """Embed by ``model`` what was embedded by MODEL: all pictures, elsewhere, and otherwise."""
+    before = shards_of(place)
+    told = embed_catalog(place.root, model)
+    assert (told["embedded"], told["kept"]) == (3, 0)
+    assert told["fingerprint"] == model.fingerprint != MODEL.fingerprint
+    store = EmbeddingStore(place.root.embeddings / model.fingerprint)
+    (ids, vectors), (ids_before, vectors_before) = store.read(), place.store.read()
+    assert ids == ids_before
+    assert (vectors != vectors_before).any(axis=1).all()
+    assert store.model().items() >= model.description.items()
+    assert shards_of(place) == before
+    assert place.embed()["kept"] == 3  # and back again there is nothing to do
+
+
+def test_other_weights_embed_all_pictures_anew_elsewhere(place: Place, tmp_path: Path) -> None:
+    assert_is_another(place, Model(find_weights(str(other_weights(tmp_path)))))
+
+
+def test_another_precision_embeds_all_pictures_anew_elsewhere(place: Place) -> None:
+    need("bf16")
+    assert_is_another(place, Model(MODEL.weights, precision="bf16"))
+
+
+def test_runtimes_are_told_of_all_shards(place: Place) -> None:
+    by_openvino = f"OpenVINO {version('openvino')}, fp32"
+    assert place.store.model() == {
+        **MODEL.description,
+        "fingerprint": MODEL.fingerprint,
+        "runtimes": [by_openvino],
+    }
+    place.store.write(["f" * 32], np.ones((1, 512), np.float32), runtime="PyTorch on something else")
+    assert place.store.model()["runtimes"] == [by_openvino, "PyTorch on something else"]
+
+
+AGAIN = """
+import sys
+from jobs.embed import main
+status = main(["--weights", "random", "--max-quarantined", "0.9"])
+print(*sys.modules)
+raise SystemExit(status)
+"""
+
+
+def test_run_that_finds_nothing_new_imports_nothing_heavy(place: Place) -> None:
+    told = subprocess.check_output(
+        [sys.executable, "-c", AGAIN],
+        env=os.environ | {"LOOKALIKE_DATA": str(place.root.root)},
+        text=True,
+    )
+    *log, modules = told.splitlines()
+    assert any("0 embedded, 3 kept, 0 quarantined" in line for line in log)
+    imported = set(modules.split())
+    assert {"jobs.embed", "jobs.embedding.process", "pyarrow.parquet"} <= imported
+    assert not {"torch", "torchvision", "openvino", "pandas", "pyspark", "PIL.Image"} & imported
+
+
+def test_the_csv_grows_at_its_end(place: Place) -> None:
+    before = place.store.csv.read_bytes()
+    for number in range(2):
+        write_picture(place.pictures / f"new{number}.jpg", seed=100 + number)
+    place.take_in()
+    assert place.embed()["embedded"] == 2
+    assert place.store.csv.read_bytes().startswith(before)
+    ids, vectors = csv_vectors(place.store.csv)
+    assert set(ids) == place.ids()
+    assert_holds(place.store, ids, vectors)
+
+
+def assert_holds(store: EmbeddingStore, ids: list[str], vectors: Floats) -> None:
+    """All that the shards hold, each picture once."""
+    expected_ids, expected = store.read()
+    assert sorted(ids) == expected_ids
+    assert (bits(vectors[np.argsort(ids)]) == bits(expected)).all()
+
+
+def write(store: EmbeddingStore, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    ids = [f"{seed:016x}{number:016x}" for number in range(4)]
+    store.write(ids, generator.normal(size=(4, 512)).astype(np.float32))
+
+
+@pytest.fixture
+def grown(tmp_path: Path) -> EmbeddingStore:
+    """A store whose CSV was written twice, and a shard that it lacks."""
+    store = EmbeddingStore(tmp_path / "store")
+    for seed in range(3):
+        write(store, seed)
+        if seed < 2:
+            assert store.write_csv()
+    return store
+
+
+def sidecar(store: EmbeddingStore) -> Path:
+    return store.csv.with_suffix(".csv.json")
+
+
+def cut(store: EmbeddingStore) -> None:
+    os.truncate(store.csv, store.csv.stat().st_size - 1000)
+
+
+def lengthen(store: EmbeddingStore) -> None:
+    """As a run that was killed between the CSV and its sidecar leaves them."""
+    told = sidecar(store).read_bytes()
+    assert store.write_csv()
+    sidecar(store).write_bytes(told)
+
+
+def lose_a_shard(store: EmbeddingStore) -> None:
+    told = json.loads(sidecar(store).read_text())
+    (store.folder / told["shards"][0]).unlink()
+
+
+DAMAGES: list[Callable[[EmbeddingStore], None]] = [
+    cut,
+    lengthen,
+    lose_a_shard,
+    lambda store: store.csv.unlink(),
+    lambda store: sidecar(store).unlink(),
+    lambda store: os.truncate(store.csv, 0),
+]
+
+
+def test_a_csv_that_is_as_it_was_left_is_added_to(grown: EmbeddingStore) -> None:
+    before = grown.csv.read_bytes()
+    assert grown.write_csv()
+    assert grown.csv.read_bytes().startswith(before)
+    assert_holds(grown, *csv_vectors(grown.csv))
+    inode = grown.csv.stat().st_ino
+    assert not grown.write_csv()
+    assert grown.csv.stat().st_ino == inode
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_csv_that_is_not_as_it_was_left_is_written_anew_and_whole(
+    grown: EmbeddingStore, damage: Callable[[EmbeddingStore], None]
+) -> None:
+    damage(grown)
+    assert grown.write_csv()
+    assert_holds(grown, *csv_vectors(grown.csv))
+    header = '"' + '","'.join(CSV_COLUMNS) + '"'
+    assert grown.csv.read_text().splitlines().count(header) == 1
+    assert not grown.write_csv()

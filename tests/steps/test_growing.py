@@ -1,0 +1,166 @@
+"""Pictures come, go and change their labels; what is hashed stays hashed, by models that stay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from jobs.calibrate import GROWN, calibrate_vectors, open_calibration
+from jobs.index import LshParams, build_index
+from jobs.query import answer
+from jobs.store.catalog import read_catalog, write_catalog
+from jobs.store.packed import Part, parts
+from jobs.store.root import DataRoot
+from jobs.store.versions import BUILT, Index
+from jobs.vectors import assemble_vectors
+from tests.support.synthetic import FINGERPRINT, keep, make_index, make_root, picture_id
+
+pytestmark = pytest.mark.usefixtures("spark")
+PICTURES = 600
+
+
+def flat_vectors() -> NDArray[np.float32]:
+    """(600, 512) vectors that vary in 30 directions, so that a part tells of the rest, as real ones do."""
+    generator = np.random.default_rng(0)
+    ways = generator.normal(size=(30, 512))
+    centres = generator.normal(size=(10, 30))
+    apart = centres[np.arange(PICTURES) % 10] + 0.5 * generator.normal(size=(PICTURES, 30))
+    return (apart @ ways + 0.05 * generator.normal(size=(PICTURES, 512))).astype(np.float32)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> DataRoot:
+    """Embeddings of all pictures, a catalog of the first 500."""
+    root, _ = make_root(tmp_path / "data", PICTURES, vectors=flat_vectors())
+    keep(root, 500)
+    return root
+
+
+def catalog_of_all(root: DataRoot, folder: Path) -> None:
+    other, _ = make_root(folder, PICTURES)
+    write_catalog(read_catalog(other), root)
+
+
+def rows_of(index: Index) -> dict[bytes, tuple[bytes, bytes]]:
+    """Id -> codes and vector, as bytes."""
+    opened = [Part.open(name) for name in parts(index.packed)]
+    return {
+        id_: (part.codes[row].tobytes(), part.vectors[row].tobytes())
+        for part in opened
+        for row, id_ in enumerate(part.ids.tolist())
+    }
+
+
+def saved(index: Index) -> dict[str, bytes]:
+    files = [index.sketch, *index.lsh_model.rglob("*.parquet"), *index.reduction.rglob("*.parquet")]
+    return {file.relative_to(index.folder).as_posix(): file.read_bytes() for file in files}
+
+
+def test_new_pictures_are_hashed_by_the_models_there_are(root: DataRoot, tmp_path: Path) -> None:
+    before = make_index(root)
+    catalog_of_all(root, tmp_path / "other")
+    after = make_index(root)
+    assert after.manifest()["images"] == PICTURES
+    assert after.manifest()["hashes_kept_of"] == before.version
+    assert after.manifest()["calibration"] == before.manifest()["calibration"]
+    # Not fitted again: the very files, though Spark names files at random.
+    assert saved(after) == saved(before)
+    old, new = rows_of(before), rows_of(after)
+    assert len(new) == PICTURES
+    assert {id_: new[id_] for id_ in old} == old
+    # And the new ones are hashed as they would be in an index built at once.
+    (root.index / BUILT).unlink()
+    at_once = build_index(root, LshParams(refined=before.manifest()["refined"]))
+    assert at_once.manifest()["hashes_kept_of"] is None
+    assert rows_of(at_once) == new
+
+    told = json.loads((answer(root, "new", query=picture_id(590)) / "neighbours.json").read_text())
+    assert {neighbour["label"] for neighbour in told["neighbours"]} == {"0"}
+    assert any(int(neighbour["id"], 16) >= 500 for neighbour in told["neighbours"])
+
+
+def test_what_left_the_catalog_is_found_no_more(root: DataRoot) -> None:
+    before = make_index(root)
+    told = json.loads((answer(root, "with", query=picture_id(7)) / "neighbours.json").read_text())
+    gone = {neighbour["id"] for neighbour in told["neighbours"]}
+    write_catalog([row for row in read_catalog(root) if row["id"] not in gone], root)
+    after = make_index(root)
+    assert after.manifest()["images"] == 495
+    assert after.manifest()["hashes_kept_of"] == before.version
+    told = json.loads((answer(root, "without", query=picture_id(7)) / "neighbours.json").read_text())
+    assert not gone & {neighbour["id"] for neighbour in told["neighbours"]}
+    assert len(told["neighbours"]) == 5
+
+
+def test_a_new_label_hashes_nothing_and_is_told(root: DataRoot) -> None:
+    before = make_index(root)
+    rows = read_catalog(root)
+    for row in rows:
+        row["class_name"] = f"Renamed {row['label']}"
+    write_catalog(rows, root)
+    after = make_index(root)
+    assert after != before
+    assert rows_of(after) == rows_of(before)
+    told = json.loads((answer(root, "renamed", query=picture_id(7)) / "neighbours.json").read_text())
+    assert {neighbour["class_name"] for neighbour in told["neighbours"]} == {"Renamed 7"}
+
+
+def test_what_is_spoilt_is_not_passed_on(root: DataRoot) -> None:
+    before = make_index(root)
+    sound = rows_of(before)
+    file = before.packed / "part-00000.vectors.npy"
+    content = bytearray(file.read_bytes())
+    content[5000] ^= 1
+    file.write_bytes(content)
+    keep(root, 499)
+    after = make_index(root)
+    assert after.manifest()["hashes_kept_of"] is None
+    assert rows_of(after) == {id_: row for id_, row in sound.items() if int(id_, 16) < 499}
+
+
+def test_a_calibration_is_kept_until_pictures_have_doubled(root: DataRoot, tmp_path: Path) -> None:
+    keep(root, 280)
+    assemble_vectors(root, FINGERPRINT)
+    first = calibrate_vectors(root)
+    assert first.choice and first.prediction and first.pictures == 280
+    catalog_of_all(root, tmp_path / "other")
+    keep(root, 500)
+    assemble_vectors(root, FINGERPRINT)
+    kept = calibrate_vectors(root)
+    assert kept.folder == first.folder and kept.choice == first.choice
+    assert kept.vectors != first.vectors and kept.pictures == 500
+    assert kept.prediction and kept.prediction.refined == first.choice.refined_of(500)
+    catalog_of_all(root, tmp_path / "another")
+    assert PICTURES > GROWN * 280
+    assemble_vectors(root, FINGERPRINT)
+    anew = calibrate_vectors(root)
+    assert anew.folder != first.folder
+    assert anew.choice and anew.choice.pictures == PICTURES
+
+
+def test_a_calibration_that_misses_its_target_is_made_anew(root: DataRoot) -> None:
+    assemble_vectors(root, FINGERPRINT)
+    first = calibrate_vectors(root)
+    # As though the pictures had changed so that what was chosen finds too little.
+    told = json.loads((first.folder / "choice.json").read_text())
+    told["choice"]["refined"] = 2
+    (first.folder / "choice.json").write_text(json.dumps(told))
+    keep(root, 450)
+    assemble_vectors(root, FINGERPRINT)
+    anew = calibrate_vectors(root)
+    assert anew.folder != first.folder
+    assert anew.prediction and anew.prediction.lower_bound >= anew.target
+    assert open_calibration(root) == anew
+
+
+def test_another_target_is_another_calibration(root: DataRoot) -> None:
+    assemble_vectors(root, FINGERPRINT)
+    first = calibrate_vectors(root)
+    second = calibrate_vectors(root, target=0.8)
+    assert second.folder != first.folder
+    assert first.prediction and second.prediction
+    assert second.prediction.refined < first.prediction.refined

@@ -1,0 +1,49 @@
+"""Vectors in clusters, planes and a sketch of them, hashed by NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from jobs.lsh.choice import Moments
+from jobs.lsh.sketch import Floats, Sketch, make_sketch
+from tests.support.synthetic import unit_vectors
+
+PLANES, REDUCED, WIDTH = 65, 32, 0.05
+
+Array = NDArray[Any]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Floats:
+    found = unit_vectors(1_500, classes=40)
+    scaled: Floats = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return scaled
+
+
+@pytest.fixture(scope="module")
+def moments(vectors: Floats) -> Moments:
+    components = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)[2].T
+    return Moments.of(vectors, components[:, :96].astype(float))
+
+
+def planes(tables: int, dimension: int) -> Array:
+    drawn = np.random.default_rng(1).normal(size=(tables, dimension))
+    unit: Array = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return unit
+
+
+@pytest.fixture(scope="module")
+def sketch(moments: Moments) -> Sketch:
+    part = moments.reduced(REDUCED)
+    return make_sketch(part.components, planes(PLANES, REDUCED), WIDTH, part.mean, part.covariance)
+
+
+def hashes_of(vectors: Floats, sketch: Sketch) -> Array:
+    hashes: Array = np.floor((vectors @ sketch.components) @ planes(PLANES, REDUCED).T / WIDTH).astype(
+        np.int32
+    )
+    return hashes
