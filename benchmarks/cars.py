@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from jobs.drawing.palette import CARD
 from jobs.drawing.report_plots import plots
 from jobs.drawing.svg import PALETTE
-from jobs.montage import CARD
 from jobs.store.catalog import read_counts
 from jobs.store.root import PROJECT, DataRoot
 from jobs.store.versions import open_index

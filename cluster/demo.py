@@ -9,7 +9,8 @@ import os
 import sys
 import time
 
-from jobs.montage import read_answer, table
+from jobs.drawing.table import table
+from jobs.store.answers import read_answer
 from jobs.store.root import DataRoot
 from scripts.airflow_api import AirflowApi
 

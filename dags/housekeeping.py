@@ -1,21 +1,4 @@
-"""
-### Removes what nobody needs any more
-
-Once a night, and whenever you trigger it. Tick *only say what would go* to look first.
-
-| in the data root | stays | goes |
-|---|---|---|
-| `index/<version>/` | current, last built, the `keep_versions` published last | others, unused for a day |
-| `vectors/<hash>/` | the current ones | others, unused for a day |
-| `calibrations/<hash>/` | the current one, those of versions that stay | others, unused for a day |
-| `queries/<run>/` | for `keep_days` | older ones |
-| `uploads/` | photos that an answer names, and any for a day | with the last answer that names them |
-| `spark-events/` | for `keep_days` | older ones |
-| `.tmp-*` | for a day | what killed steps left |
-
-**Anything else is never touched**: pictures in the inbox and in `sources/`, the catalog, embeddings,
-224 x 224 copies.
-"""
+"""When the data root is cleaned up; jobs/housekeeping.py has the rule."""
 
 from __future__ import annotations
 
@@ -24,6 +7,7 @@ from datetime import timedelta
 from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
 
 from dags.params import HOUSEKEEPING_PARAMS
+from jobs.housekeeping import __doc__ as rule
 
 # An hour before the index's nightly run, which may need the room; unpausing the DAG starts nothing.
 BEFORE_THE_INDEX = CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(0))
@@ -32,7 +16,7 @@ BEFORE_THE_INDEX = CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immedia
 @dag(
     dag_id="housekeeping",
     dag_display_name="Housekeeping",
-    doc_md=__doc__,
+    doc_md=rule,
     schedule=BEFORE_THE_INDEX,
     params=HOUSEKEEPING_PARAMS,
     tags=["lookalike"],

@@ -1,219 +1,44 @@
-"""What the forms ask for when a person triggers a DAG."""
+"""What the forms ask for when a person triggers a DAG: the options of jobs/base/options.py."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from airflow.sdk import Param
 
-QUERY_PARAMS = {
-    "query": Param(
-        "random",
-        type="string",
-        minLength=1,
-        maxLength=4096,
-        title="Query picture",
-        description_md="`random`, or the id, file name or path of a picture.",
-        section="Query",
-    ),
-    "k": Param(
-        5,
-        type="integer",
-        minimum=1,
-        maximum=100,
-        title="Neighbours",
-        description_md="How many look-alikes to find.",
-        section="Query",
-    ),
-    "method": Param(
-        "sketch",
-        type="string",
-        enum=["sketch", "exact", "auto", "stock"],
-        values_display={
-            "sketch": "sketch: ranked by packed hashes, the best compared truly",
-            "exact": "exact: all compared",
-            "auto": "auto: the faster of these two, as measured on this index",
-            "stock": "stock: Spark's approxNearestNeighbors as it is",
-        },
-        title="Search",
-        section="Query",
-    ),
-    "seed": Param(
-        0,
-        type="integer",
-        minimum=0,
-        title="Seed of the random query",
-        description_md="The same seed draws the same picture from the same index.",
-        section="Query",
-    ),
-}
+from jobs.base.options import HOUSEKEEPING_OPTIONS, INDEX_OPTIONS, QUERY_OPTIONS, Option
 
-HOUSEKEEPING_PARAMS = {
-    "keep_versions": Param(
-        3,
-        type="integer",
-        minimum=1,
-        title="Index versions",
-        description_md="So many published last stay; the current one and the last one built always do.",
-    ),
-    "keep_days": Param(
-        30,
-        type="integer",
-        minimum=1,
-        title="Days",
-        description_md="How long answers, with the photos that they name, and Spark's event logs stay.",
-    ),
-    "dry_run": Param(
-        False,
-        type="boolean",
-        title="Only say what would go",
-        description_md="Nothing is removed; the task's log tells what would be.",
-    ),
-}
+JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
-INDEX_PARAMS = {
-    "source": Param(
-        "sample",
-        type="string",
-        enum=["sample", "stanford_cars", "folder", "inbox"],
-        values_display={
-            "sample": "Sample: cars drawn by the project",
-            "stanford_cars": "Stanford Cars: downloaded from Kaggle",
-            "folder": "A folder of my own",
-            "inbox": "The inbox alone",
-        },
-        title="Pictures",
-        description_md="What lies in the inbox, `inbox/` in the data root, is always taken in as well.",
-        section="Pictures",
-    ),
-    "folder": Param(
-        None,
-        type=["null", "string"],
-        title="Folder",
-        description_md="For *a folder of my own*: its path on the machine that runs the tasks.",
-        section="Pictures",
-    ),
-    "label_rule": Param(
-        "auto",
-        type="string",
-        enum=["auto", "csv", "class_folders", "none"],
-        values_display={
-            "auto": "labels.csv if there is one, else class folders",
-            "csv": "labels.csv in the folder",
-            "class_folders": "the name of the folder a picture lies in",
-            "none": "no labels",
-        },
-        title="Labels of my folder",
-        section="Pictures",
-    ),
-    "with_test": Param(
-        False,
-        type="boolean",
-        title="Take in the test split",
-        description_md="Stanford Cars: 8,041 more pictures, without labels.",
-        section="Pictures",
-    ),
-    "limit": Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        title="Limit",
-        description_md="Take this many pictures of each split, the same ones each time. Empty: all.",
-        section="Pictures",
-    ),
-    "max_quarantined": Param(
-        0.2,
-        type="number",
-        minimum=0,
-        maximum=1,
-        title="Quarantined at most",
-        description_md="Share of unusable pictures above which the run fails.",
-        section="Pictures",
-    ),
-    "weights": Param(
-        "imagenet",
-        type="string",
-        minLength=1,
-        examples=["imagenet", "random"],
-        title="Weights",
-        description_md="`imagenet`, `random`, or the path of a ResNet-18 state dict.",
-        section="Embedding",
-    ),
-    "geometry": Param(
-        "squash",
-        type="string",
-        enum=["squash", "crop", "pad"],
-        title="Geometry",
-        description_md="How a picture becomes 224 x 224: both sides squashed, centre crop, or padded.",
-        section="Embedding",
-    ),
-    "precision": Param(
-        "fp32",
-        type="string",
-        enum=["fp32", "bf16"],
-        values_display={"fp32": "fp32", "bf16": "bf16: twice as fast, a little coarser"},
-        title="Precision",
-        section="Embedding",
-    ),
-    "engine": Param(
-        "local",
-        type="string",
-        enum=["local", "spark"],
-        values_display={"local": "local: the machine that runs the task", "spark": "spark: the cluster"},
-        title="Embed on",
-        section="Embedding",
-    ),
-    "runtime": Param(
-        "auto",
-        type="string",
-        enum=["auto", "openvino", "torch"],
-        values_display={
-            "auto": "auto: PyTorch on a GPU, else OpenVINO",
-            "openvino": "openvino: on the processor",
-            "torch": "torch: plain PyTorch",
-        },
-        title="Runtime",
-        section="Embedding",
-    ),
-    "format": Param(
-        "parquet",
-        type="string",
-        enum=["parquet", "csv"],
-        title="Read embeddings from",
-        section="Embedding",
-    ),
-    "recall": Param(
-        0.95,
-        type="number",
-        exclusiveMinimum=0,
-        exclusiveMaximum=1,
-        title="Recall",
-        description_md="Share of the true nearest neighbours to find. Below it the index is not published.",
-        section="LSH",
-    ),
-    "bucket_length": Param(
-        None,
-        type=["null", "number"],
-        exclusiveMinimum=0,
-        title="Bucket length",
-        description_md="Width of a hash bucket. Empty: chosen by calibration.",
-        section="LSH",
-    ),
-    "num_hash_tables": Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        maximum=512,
-        title="Hash tables",
-        description_md="Empty: chosen by calibration.",
-        section="LSH",
-    ),
-    "refined": Param(
-        None,
-        type=["null", "integer"],
-        minimum=1,
-        title="Candidates refined",
-        description_md="How many pictures a query compares truly. Empty: as many as the recall needs.",
-        section="LSH",
-    ),
-    "lsh_seed": Param(42, type="integer", minimum=0, title="Seed of the hash tables", section="LSH"),
-    **QUERY_PARAMS,
-}
+
+def param(option: Option) -> Param:
+    """The field of a form; its JSON schema refuses what the option doesn't allow."""
+    kind = JSON_TYPES[option.kind]
+    schema: dict[str, Any] = {
+        "type": ["null", kind] if option.default is None else kind,
+        "title": option.title,
+        "section": option.section,
+        "description_md": option.help,
+    }
+    if option.choices:
+        schema |= {"enum": list(option.choices), "values_display": dict(option.choices)}
+    elif option.kind is str and option.default is not None:
+        schema["minLength"] = 1
+    for bound, value in (("minimum", option.minimum), ("maximum", option.maximum)):
+        if value is not None:
+            schema[f"exclusive{bound.capitalize()}" if option.exclusive else bound] = value
+    if option.longest:
+        schema["maxLength"] = option.longest
+    if option.examples:
+        schema["examples"] = list(option.examples)
+    return Param(option.default, **schema)
+
+
+def params(options: Sequence[Option]) -> dict[str, Param]:
+    return {option.name: param(option) for option in options}
+
+
+QUERY_PARAMS = params(QUERY_OPTIONS)
+INDEX_PARAMS = params(INDEX_OPTIONS)
+HOUSEKEEPING_PARAMS = params(HOUSEKEEPING_OPTIONS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import (
     BaseOperatorLink,
+    Context,
     ExceptionRetryPolicy,
     RetryAction,
     RetryRule,
@@ -22,6 +25,7 @@ from airflow.sdk import (
 
 from dags.params import QUERY_PARAMS
 from jobs.base.errors import KilledError, UnreachableError
+from jobs.store.root import CURRENT
 from plugins.links import MontageLink
 
 Task = TypeVar("Task")
@@ -44,6 +48,17 @@ ONLY_WHERE_IT_HELPS = ExceptionRetryPolicy(
 """A network or memory may come back, and a killed task raises nothing and is tried again; the rest is not."""
 
 
+class SparkStep(SparkSubmitOperator):
+    """Runs a step by spark-submit and hands on what it returns, as a step in Python does by itself."""
+
+    def execute(self, context: Context) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            result = Path(folder, "result.json")
+            self.application_args = [*(self.application_args or []), f"--result={result}"]
+            super().execute(context)
+            return json.loads(result.read_text(encoding="utf-8"))
+
+
 def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
     """How spark-submit runs ``jobs/<step>.py`` with the Python and the code that run this."""
     return {
@@ -60,18 +75,26 @@ def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def spark_submit(step: str, *arguments: str) -> None:
-    """Run ``jobs/<step>.py`` by spark-submit from within a task; its log becomes the task's."""
-    hook = SparkSubmitHook(conn_id=BUILD, **_submission(step, arguments))
-    try:
-        hook.submit(str(JOBS / f"{step}.py"))
-    finally:
-        hook.on_kill()  # where the task is ended before its job
+def spark_submit(step: str, *arguments: str) -> Any:
+    """Run ``jobs/<step>.py`` by spark-submit from within a task, whose log has its log; return its result."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder, "result.json")
+        hook = SparkSubmitHook(conn_id=BUILD, **_submission(step, [*arguments, f"--result={result}"]))
+        try:
+            hook.submit(str(JOBS / f"{step}.py"))
+        finally:
+            hook.on_kill()  # where the task is ended before its job
+        return json.loads(result.read_text(encoding="utf-8"))
 
 
-def spark_step(step: str, *arguments: str, connection: str = BUILD, retries: int = 1) -> SparkSubmitOperator:
+def result_of(task_id: str, name: str) -> str:
+    """The template of something that a task before returned, by name."""
+    return f"{{{{ ti.xcom_pull(task_ids='{task_id}')['{name}'] }}}}"
+
+
+def spark_step(step: str, *arguments: str, connection: str = BUILD, retries: int = 1) -> SparkStep:
     """The task that runs ``jobs/<step>.py`` by spark-submit."""
-    return SparkSubmitOperator(
+    return SparkStep(
         task_id=step,
         conn_id=connection,
         application=str(JOBS / f"{step}.py"),
@@ -90,8 +113,11 @@ def linked(task: Task, link: BaseOperatorLink) -> Task:
     return task
 
 
-def query_and_montage() -> SparkSubmitOperator:
-    """The tasks ``query``, returned, and ``montage`` after it: answer into ``queries/<run>`` and draw it."""
+def query_and_montage(index_version: str = CURRENT) -> SparkStep:
+    """The tasks ``query``, returned, and ``montage`` after it: answer into ``queries/<run>`` and draw it.
+
+    ``index_version`` is a version, or the template of one.
+    """
     arguments = [f"--{name}={{{{ params.{name} }}}}" for name in QUERY_PARAMS]
 
     @task(task_id="montage", execution_timeout=timedelta(minutes=10))
@@ -105,6 +131,13 @@ def query_and_montage() -> SparkSubmitOperator:
         return {"montage": str(drawn), "neighbours": str(drawn.with_name("neighbours.json"))}
 
     # No retry: what fails here is the question, and it would fail again.
-    query = spark_step("query", "--run={{ run_id }}", *arguments, connection=QUERY, retries=0)
+    query = spark_step(
+        "query",
+        "--run={{ run_id }}",
+        f"--index-version={index_version}",
+        *arguments,
+        connection=QUERY,
+        retries=0,
+    )
     query >> linked(montage(), MontageLink())
     return linked(query, MontageLink())

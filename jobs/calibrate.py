@@ -7,154 +7,122 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.ml.feature import (
-    PCA,
-    BucketedRandomProjectionLSH,
-    BucketedRandomProjectionLSHModel,
-    PCAModel,
-)
+from pyspark.ml.feature import PCA, BucketedRandomProjectionLSH, PCAModel
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.base.atomic import in_use, staged_directory, write_json
+from jobs.base import options
+from jobs.base.atomic import in_use, staged_directory
+from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.base.logs import run_step, section
-from jobs.lsh.choice import MIN_PICTURES, REDUCED, SAMPLE, TABLES, Choice, Moments, Prediction, check, choose
+from jobs.base.logs import section
+from jobs.lsh.choice import (
+    MIN_PICTURES,
+    REDUCED,
+    SAMPLE,
+    TABLES,
+    Moments,
+    Prediction,
+    check,
+    choose,
+)
 from jobs.lsh.sketch import Floats
+from jobs.spark.hashing import planes_of
 from jobs.spark.session import spark_session
+from jobs.store.calibrations import FORMAT, Calibration, Target, open_calibration, point_to_calibration
 from jobs.store.packed import array_of
-from jobs.store.root import DataRoot
-from jobs.vectors import current_vectors, fingerprint_of
+from jobs.store.root import CURRENT, DataRoot
+from jobs.store.vectors import open_vectors
 
 log = logging.getLogger(__name__)
 
-DEFAULT_K = 5
-DEFAULT_TARGET = 0.95
-DEFAULT_SEED = 42
-
-
 GROWN = 2.0
-"""A choice is made anew where pictures have become so many times more, or fewer."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How to hash, and what that promises for the vectors it was checked on last."""
-
-    folder: Path
-    fingerprint: str
-    """The model that made the vectors."""
-    k: int
-    target: float
-    seed: int
-    choice: Choice | None
-    """None: too few pictures, search is exact."""
-    vectors: str
-    """Key of the vectors it was checked on."""
-    pictures: int
-    prediction: Prediction | None
-
-    @property
-    def reduction(self) -> Path:
-        """The saved PCAModel."""
-        return self.folder / "reduction"
-
-    @property
-    def moments(self) -> Path:
-        return self.folder / "moments.npz"
-
-
-def open_calibration(root: DataRoot) -> Calibration:
-    """The last calibration; it counts as used. Raises LookalikeError where there is none."""
-    try:
-        current = json.loads((root.calibrations / "current.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise LookalikeError(
-            f"no calibration in {root.calibrations}: run the step calibrate first."
-        ) from error
-    folder = root.calibrations / current["calibration"]
-    in_use(folder)
-    made = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
-    made["choice"] = made["choice"] and Choice(**made["choice"])
-    prediction = current["prediction"] and Prediction(**current["prediction"])
-    return Calibration(
-        folder, **made, vectors=current["vectors"], pictures=current["pictures"], prediction=prediction
-    )
+"""A choice is made again where pictures have become this many times more, or fewer."""
 
 
 def calibrate_vectors(
-    root: DataRoot, *, k: int = DEFAULT_K, target: float = DEFAULT_TARGET, seed: int = DEFAULT_SEED
+    root: DataRoot,
+    *,
+    k: int = options.K.default,
+    recall: float = options.RECALL.default,
+    seed: int = options.LSH_SEED.default,
+    vectors: str = CURRENT,
 ) -> Calibration:
-    """Calibrate for the vectors that ``vectors/current`` names.
+    """Calibrate for assembled vectors, by name or those assembled last.
 
-    An earlier choice for the same model, k, target and seed is checked on a sample of the new
-    vectors and kept, so that pictures hashed by it stay as they are; it is made anew only where it
-    misses the target or the pictures have become ``GROWN`` times more or fewer.
+    The last choice, if it was made for the same model, k, recall and seed, is checked on a sample of these
+    vectors and kept, so that pictures hashed by it stay as they are; it is made again only where it
+    misses the recall or the pictures have become ``GROWN`` times more or fewer.
     ``seed`` draws the sample, the queries and the hash tables.
 
-    Raises LookalikeError where no vectors were assembled or ``target`` is none between 0 and 1.
+    Raises LookalikeError where no vectors were assembled, ``recall`` is not strictly between 0 and 1,
+    or k is out of range.
     """
-    if not 0 < target < 1:
-        raise LookalikeError(f"recall target {target} must lie between 0 and 1: mend the parameter.")
-    if k < 1:
-        raise LookalikeError(f"k is {k}: calibrate for 1 neighbour or more.")
-    vectors = current_vectors(root)
-    asked = {"fingerprint": fingerprint_of(vectors), "k": k, "target": target, "seed": seed}
-    earlier = open_calibration(root) if (root.calibrations / "current.json").exists() else None
-    if earlier and any(getattr(earlier, name) != value for name, value in asked.items()):
-        earlier = None
-    if earlier and earlier.vectors == vectors.name:
-        log.info(f"{earlier.folder} is calibrated on these vectors already")
+    options.check_option(options.K, k)
+    options.check_option(options.RECALL, recall)
+    assembled = open_vectors(root, vectors)
+    facts = assembled.description()
+    target = Target(fingerprint=facts["fingerprint"], k=k, target=recall, seed=seed)
+    calibration = _last_one_for(root, target)
+    if calibration and calibration.is_checked(assembled.name):
+        log.info(f"{calibration.folder} is calibrated on these vectors already")
     else:
         with section("calibrate"), spark_session("calibrate") as spark:
-            pictures = spark.read.parquet(str(vectors / "pictures"))
-            count = pictures.count()
-            if earlier and (prediction := _check(spark, earlier, pictures, count)):
-                name = earlier.folder.name
-            else:
-                name = hashlib.sha256(json.dumps([asked, vectors.name]).encode()).hexdigest()[:16]
-                prediction = _choose(spark, root, name, asked, pictures, count)
-        current = {"calibration": name, "vectors": vectors.name, "pictures": count}
-        current["prediction"] = prediction and asdict(prediction)
-        write_json(root.calibrations / "current.json", current)
-    calibration = open_calibration(root)
-    _say(calibration)
+            pictures, count = spark.read.parquet(str(assembled.pictures)), facts["pictures"]
+            prediction = calibration and _check(spark, calibration, pictures, count)
+            if not (calibration and prediction):
+                calibration, prediction = _choose(spark, root, target, assembled.name, pictures, count)
+        calibration.record_check(assembled.name, count, prediction)
+    point_to_calibration(root, calibration)
+    _log(calibration, assembled.name, facts["dimension"])
     return calibration
 
 
+def _last_one_for(root: DataRoot, target: Target) -> Calibration | None:
+    """The last calibration, if it is for the same."""
+    try:
+        last = open_calibration(root)
+        return last if last.chosen()["target"] == target else None
+    except LookalikeError as error:
+        log.info(f"no earlier calibration to check: {error}")
+        return None
+
+
 def _check(spark: SparkSession, earlier: Calibration, pictures: DataFrame, count: int) -> Prediction | None:
-    """What the earlier choice promises for these pictures; None where it is to be made anew."""
-    choice = earlier.choice
+    """What the earlier choice promises for these pictures; None where it is to be made again."""
+    chosen = earlier.chosen()
+    target, choice = chosen["target"], chosen["choice"]
     if choice is None:
         return None
     if not choice.pictures / GROWN <= count <= choice.pictures * GROWN:
-        log.info(f"{count:,} pictures, calibrated for {choice.pictures:,}: calibrating anew")
+        log.info(f"{count:,} pictures, calibrated for {choice.pictures:,}: recalibrating")
         return None
-    planes = _planes(spark, choice.reduced_dimension, earlier.seed)[: choice.num_hash_tables]
-    sample = _array(_drawn(pictures, earlier.seed))
-    moments = Moments.load(earlier.moments)
-    prediction = check(choice, sample, count, moments, planes, k=earlier.k, seed=earlier.seed + 1)
-    if prediction.recall < earlier.target:
-        log.info(f"{earlier.folder} finds {prediction.recall:.3f}, too little: calibrating anew")
+    seed = target["seed"]
+    planes = _planes(spark, choice.reduced_dimension, seed)[: choice.num_hash_tables]
+    sample = _array(_drawn(pictures, seed))
+    prediction = check(choice, sample, count, earlier.moments(), planes, k=target["k"], seed=seed + 1)
+    if prediction.recall < target["target"]:
+        log.info(f"recall {prediction.recall:.3f} of {earlier.folder} is below the target: recalibrating")
         return None
-    log.info(f"{earlier.folder} still serves")
+    log.info(f"keeping calibration {earlier.name}")
     return prediction
 
 
 def _choose(
-    spark: SparkSession, root: DataRoot, name: str, asked: dict[str, Any], pictures: DataFrame, count: int
-) -> Prediction | None:
-    """Write ``calibrations/<name>``: the choice and all that hashing by it needs."""
-    k, target, seed = asked["k"], asked["target"], asked["seed"]
-    choice, prediction = None, None
-    with staged_directory(root.calibrations / name) as staging:
+    spark: SparkSession, root: DataRoot, target: Target, vectors: str, pictures: DataFrame, count: int
+) -> tuple[Calibration, Prediction | None]:
+    """Write ``calibrations/<hash>``: the choice and all that hashing by it needs."""
+    content = json.dumps([FORMAT, target, vectors])
+    calibration = Calibration(root.calibrations / hashlib.sha256(content.encode()).hexdigest()[:16])
+    if in_use(calibration.folder) and calibration.is_checked(vectors):
+        return calibration, calibration.check(vectors)["prediction"]
+    choice, prediction, seed = None, None, target["seed"]
+    with staged_directory(calibration.folder) as staging:
+        staged = Calibration(staging)
         if count < MIN_PICTURES:
             log.info(f"{count:,} pictures are too few to calibrate: search is exact")
         else:
@@ -162,13 +130,21 @@ def _choose(
             sample = _array(drawn)
             components = _reduction(drawn, max(REDUCED)).pc.toArray()
             planes = {dimension: _planes(spark, dimension, seed) for dimension in REDUCED}
-            moments = Moments.of(sample, components)
-            choice, prediction = choose(sample, count, moments, planes, k=k, target=target, seed=seed)
+            choice, prediction = choose(
+                sample,
+                count,
+                Moments.of(sample, components),
+                planes,
+                k=target["k"],
+                target=target["target"],
+                seed=seed,
+            )
             reduction = _reduction(drawn, choice.reduced_dimension)
-            reduction.save(str(staging / "reduction"))
-            Moments.of(sample, reduction.pc.toArray()).save(staging / "moments.npz")
-        write_json(staging / "choice.json", {**asked, "choice": choice and asdict(choice)})
-    return prediction
+            reduction.save(str(staged.reduction))
+            staged.save_moments(Moments.of(sample, reduction.pc.toArray()))
+        staged.describe(target, choice)
+        staged.record_check(vectors, count, prediction)
+    return calibration, prediction
 
 
 def _drawn(pictures: DataFrame, seed: int) -> DataFrame:
@@ -197,32 +173,33 @@ def _planes(spark: SparkSession, dimension: int, seed: int) -> NDArray[np.float6
     return planes_of(lsh.fit(zeros))
 
 
-def planes_of(model: BucketedRandomProjectionLSHModel) -> NDArray[np.float64]:
-    """The model's (L, p) random unit vectors, a row a table."""
-    # PySpark shows them nowhere; its own way to the JVM is shorter than the saved model's Parquet.
-    planes: NDArray[np.float64] = model._call_java("randMatrix").toArray()
-    return planes
-
-
-def _say(calibration: Calibration) -> None:
-    choice, prediction = calibration.choice, calibration.prediction
+def _log(calibration: Calibration, vectors: str, dimension: int) -> None:
+    chosen, check = calibration.chosen(), calibration.check(vectors)
+    choice, prediction = chosen["choice"], check["prediction"]
     if choice and prediction:
         log.info(
-            f"{choice.num_hash_tables} hash tables over {choice.reduced_dimension} of 512 dimensions, "
-            f"bucket length {choice.bucket_length:.4f}; {prediction.refined:,} candidates refined a query "
-            f"of {calibration.pictures:,} promise recall@{calibration.k} {prediction.recall:.3f} "
-            f"(at least {prediction.lower_bound:.3f})"
+            f"{choice.num_hash_tables} hash tables over {choice.reduced_dimension} of {dimension} "
+            f"dimensions, bucket length {choice.bucket_length:.4f}; {prediction.candidates:,} candidates "
+            f"of {check['pictures']:,} pictures promise recall@{chosen['target']['k']} "
+            f"{prediction.recall:.3f} (at least {prediction.lower_bound:.3f})"
         )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="spark-submit jobs/calibrate.py", description=__doc__)
-    parser.add_argument("--k", type=int, default=DEFAULT_K, help="neighbours that count")
-    parser.add_argument("--target", type=float, default=DEFAULT_TARGET, help="recall to reach")
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="draws sample, queries, hash tables")
+    parser = step_parser(
+        "spark-submit jobs/calibrate.py", __doc__, options.K, options.RECALL, options.LSH_SEED
+    )
+    add_name(parser, "--vectors", "the assembled vectors", CURRENT)
 
-    def step(options: argparse.Namespace) -> None:
-        calibrate_vectors(DataRoot.from_env(), k=options.k, target=options.target, seed=options.seed)
+    def step(given: argparse.Namespace) -> dict[str, str]:
+        calibration = calibrate_vectors(
+            DataRoot.from_env(),
+            k=given.k,
+            recall=given.recall,
+            seed=given.lsh_seed,
+            vectors=given.vectors,
+        )
+        return {"calibration": calibration.name}
 
     return run_step(parser, step, argv)
 

@@ -11,22 +11,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from jobs.base.atomic import write_json
+from jobs.base import options
+from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.base.logs import Progress, run_step, section
+from jobs.base.logs import Progress, section
 from jobs.base.machine import cores
 from jobs.intake.labels import Join, LabelRow, join_labels, read_class_names, read_labels
-from jobs.intake.scan import Found, Look, look, scan
+from jobs.intake.listing import Found, scan
+from jobs.intake.look import Look, look
 from jobs.intake.source import Source, Split
-from jobs.store.catalog import (
-    DEFAULT_MAX_QUARANTINED,
-    Row,
-    catalog_file,
-    check_quarantine,
-    read_catalog,
-    write_catalog,
-    write_csv,
-)
+from jobs.store.catalog import Row, check_quarantine, csv_of, read_catalog, write_catalog
 from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
@@ -37,9 +31,9 @@ def build_catalog(
     root: DataRoot,
     *,
     limit: int | None = None,
-    max_quarantined: float = DEFAULT_MAX_QUARANTINED,
-) -> dict[str, int]:
-    """Write the catalog of ``source`` and what found no partner; return the counts.
+    max_quarantined: float = options.MAX_QUARANTINED.default,
+) -> tuple[str, dict[str, int]]:
+    """Write the catalog of ``source`` and what found no partner; return the catalog's name and the counts.
 
     Files that the last catalog holds under the same path, size and time are not read
     again. ``limit`` takes that many files, chosen by the hash of their paths: the same
@@ -49,8 +43,8 @@ def build_catalog(
     or more than ``max_quarantined`` of the files are quarantined (the catalog is written
     all the same, so that their reasons can be read).
     """
-    if limit is not None and limit < 1:
-        raise LookalikeError(f"limit is {limit}: take 1 picture or more, or leave it out for all.")
+    options.check_option(options.LIMIT, limit)
+    options.check_option(options.MAX_QUARANTINED, max_quarantined)
     rows: list[Row] = []
     joins: dict[str, Join] = {}
     class_names = read_class_names(Path(source.class_names)) if source.class_names else {}
@@ -68,15 +62,17 @@ def build_catalog(
     if not rows:
         places = ", ".join(split.pictures for split in source.splits)
         raise LookalikeError(f"no picture file in {places}: put pictures there.")
-    counts = _publish(rows, joins, root)
-    counts["unknown_classes"] = sum(
+    unknown = sum(
         bool(class_names) and row["label"] is not None and row["label"] not in class_names for row in rows
     )
-    write_json(root.catalog / "counts.json", {"source": source.name, **counts})
-    for name, count in counts.items():
-        log.info(f"{name.replace('_', ' ')}: {count:,}")
+    counts, beside = _findings(rows, joins)
+    counts["unknown_classes"] = unknown
+    described = json.dumps({"source": source.name, **counts}, indent=2, ensure_ascii=False) + "\n"
+    name = write_catalog(rows, root, {**beside, "counts.json": described.encode()})
+    for kind, count in counts.items():
+        log.info(f"{kind.replace('_', ' ')}: {count:,}")
     check_quarantine(rows, root, max_quarantined)
-    return counts
+    return name, counts
 
 
 def _join(split: Split, files: list[Found]) -> Join:
@@ -100,13 +96,16 @@ def _choose(files: list[Found], limit: int | None) -> list[Found]:
 
 
 def _known_looks(root: DataRoot) -> dict[tuple[str, int, int], Look]:
-    if not catalog_file(root).is_file():
+    try:
+        rows = read_catalog(root)
+    except LookalikeError as error:
+        log.info(f"every file is read ({error})")
         return {}
     return {
         (row["path"], row["size_bytes"], row["mtime_ns"]): Look(
             row["id"], row["width"], row["height"], row["mode"], row["reason"]
         )
-        for row in read_catalog(root)
+        for row in rows
         if row["id"] is not None
     }
 
@@ -146,18 +145,19 @@ def _row(file: Found, seen: Look, split: Split, label: str | None, class_names: 
     }
 
 
-def _publish(rows: list[Row], joins: dict[str, Join], root: DataRoot) -> dict[str, int]:
-    write_catalog(rows, root)
+def _findings(rows: list[Row], joins: dict[str, Join]) -> tuple[dict[str, int], dict[str, bytes]]:
+    """The counts, and the CSVs that lie beside the catalog."""
     unmatched_rows = [(name, row) for name, join in joins.items() for row in join.unmatched_rows]
     unmatched_files = [(name, file) for name, join in joins.items() for file in join.unmatched_files]
     doubles = _duplicates(rows)
-    write_csv(
-        root.catalog / "unmatched_rows.csv",
-        ("split", "row", "image", "label", "reason"),
-        ((name, *_cells(row)) for name, row in unmatched_rows),
-    )
-    write_csv(root.catalog / "unmatched_files.csv", ("split", "file"), unmatched_files)
-    write_csv(root.catalog / "duplicates.csv", ("id", "path", "label", "conflict"), doubles)
+    beside = {
+        "unmatched_rows.csv": csv_of(
+            ("split", "row", "image", "label", "reason"),
+            ((name, *_cells(row)) for name, row in unmatched_rows),
+        ),
+        "unmatched_files.csv": csv_of(("split", "file"), unmatched_files),
+        "duplicates.csv": csv_of(("id", "path", "label", "conflict"), doubles),
+    }
     quarantined = [row for row in rows if row["status"] == "quarantined"]
     for row in quarantined[:20]:
         log.warning(f"quarantined {row['path']!r}: {row['reason']}")
@@ -171,7 +171,7 @@ def _publish(rows: list[Row], joins: dict[str, Join], root: DataRoot) -> dict[st
         "duplicate_files": len(doubles),
         "conflicting_labels": sum(conflict for *_, conflict in doubles),
     }
-    return counts
+    return counts, beside
 
 
 def _cells(row: LabelRow) -> tuple[int, str, str, str | None]:
@@ -197,23 +197,23 @@ def _read_source(file: Path) -> Source:
         return Source.from_dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LookalikeError(
-            f"{file} describes no source ({type(error).__name__}): write it with python -m jobs.sources."
+            f"{file} does not describe a source ({type(error).__name__}): "
+            "write it with python -m jobs.sources --output."
         ) from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m jobs.catalog", description=__doc__)
+    parser = step_parser("python -m jobs.catalog", __doc__, options.LIMIT, options.MAX_QUARANTINED)
     parser.add_argument("--source", type=Path, required=True, help="JSON that python -m jobs.sources wrote")
-    parser.add_argument("--limit", type=int, help="take this many pictures of each split")
-    parser.add_argument("--max-quarantined", type=float, default=DEFAULT_MAX_QUARANTINED)
 
-    def step(options: argparse.Namespace) -> None:
-        build_catalog(
-            _read_source(options.source),
+    def step(given: argparse.Namespace) -> dict[str, object]:
+        name, counts = build_catalog(
+            _read_source(given.source),
             DataRoot.from_env(),
-            limit=options.limit,
-            max_quarantined=options.max_quarantined,
+            limit=given.limit,
+            max_quarantined=given.max_quarantined,
         )
+        return {"catalog": name, **counts}
 
     return run_step(parser, step, argv)
 

@@ -1,4 +1,4 @@
-"""Say what the catalog holds that the last index does not: the DAG's task ``changes``."""
+"""Compare the catalog with the index that was built last: the DAG's task ``changes``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.base.logs import run_step
 from jobs.store.catalog import Row, read_catalog
-from jobs.store.root import DataRoot
+from jobs.store.root import CURRENT, DataRoot
 from jobs.store.versions import BUILT, open_index
 
 log = logging.getLogger(__name__)
@@ -24,35 +24,34 @@ class Changes:
     """Pictures by content: files of the same bytes count once."""
 
     index: str | None
-    """The version that the catalog was compared with; None where there is none by this model."""
+    """The version that the catalog was compared with; None where there is none of this model."""
     new: int
     gone: int
     renamed: int
     """Labelled otherwise, or no longer where they were."""
 
-    def __bool__(self) -> bool:
+    @property
+    def anything(self) -> bool:
+        """Whether the index is to be built again."""
         return bool(self.index is None or self.new or self.gone or self.renamed)
 
-    def __str__(self) -> str:
-        return f"{self.new:,} new, {self.gone:,} gone, {self.renamed:,} with another label or path"
 
-
-def find_changes(root: DataRoot, fingerprint: str) -> Changes:
-    """Compare the catalog's usable pictures with the index that was built last.
+def find_changes(root: DataRoot, fingerprint: str, *, catalog: str = CURRENT) -> Changes:
+    """Compare the usable pictures of a catalog, by name or the last one, with the index that was built last.
 
     That may be another one than the published: an index that was put back is not replaced before
     something lands. Raises LookalikeError where there is no catalog.
     """
     rows: dict[str, list[Row]] = defaultdict(list)
-    for row in read_catalog(root):
+    for row in read_catalog(root, catalog):
         if row["status"] == "ok":
             rows[row["id"]].append(row)
     try:
         index = open_index(root, BUILT)
         if index.manifest()["model"]["fingerprint"] != fingerprint:
-            raise LookalikeError(f"index {index.version} is of another model than {fingerprint}.")
+            raise LookalikeError(f"index {index.version} is of another model than {fingerprint}")
     except LookalikeError as error:
-        log.info(f"all pictures are new: {error}")
+        log.info(f"no earlier index to compare with, every picture is new ({error})")
         return Changes(None, len(rows), 0, 0)
     indexed = {row["id"]: row for row in index.captions()}
     changes = Changes(
@@ -64,7 +63,10 @@ def find_changes(root: DataRoot, fingerprint: str) -> Changes:
             for id_ in indexed.keys() & rows.keys()
         ),
     )
-    log.info(f"against index {index.version}: {changes}")
+    log.info(
+        f"beside index {index.version}: {changes.new:,} new, {changes.gone:,} gone, "
+        f"{changes.renamed:,} with another label or path"
+    )
     return changes
 
 
@@ -73,11 +75,12 @@ def _names(row: Row) -> tuple[str | None, ...]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m jobs.changes", description=__doc__)
+    parser = step_parser("python -m jobs.changes", __doc__)
     parser.add_argument("--fingerprint", required=True, help="which model's embeddings: a folder's name")
+    add_name(parser, "--catalog", "the catalog", CURRENT)
 
-    def step(options: argparse.Namespace) -> None:
-        find_changes(DataRoot.from_env(), options.fingerprint)
+    def step(given: argparse.Namespace) -> dict[str, object]:
+        return asdict(find_changes(DataRoot.from_env(), given.fingerprint, catalog=given.catalog))
 
     return run_step(parser, step, argv)
 

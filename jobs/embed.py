@@ -7,19 +7,34 @@ import logging
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from jobs.base import options
 from jobs.base.atomic import sweep
-from jobs.base.logs import Progress, run_step
-from jobs.embedding.model import GEOMETRIES, PRECISIONS, RUNTIMES, Model
+from jobs.base.command import add_name, run_step, step_parser
+from jobs.base.logs import Progress
+from jobs.embedding.backbones import DEFAULT, RESNET18
+from jobs.embedding.engine import Engine, embed_here
+from jobs.embedding.model import Model
 from jobs.embedding.shards import Picture
 from jobs.embedding.weights import find_weights
-from jobs.spark.engines import ENGINES, Engine, engine_of
-from jobs.store.catalog import DEFAULT_MAX_QUARANTINED, Row, check_quarantine, read_catalog, write_catalog
+from jobs.store.catalog import Row, catalog_folder, check_quarantine, read_beside, read_catalog, write_catalog
 from jobs.store.embeddings import EmbeddingStore
-from jobs.store.root import DataRoot
+from jobs.store.root import CURRENT, DataRoot
 
 log = logging.getLogger(__name__)
+
+
+def engine_of(name: str, runtime: str = options.RUNTIME.default, threads: int | None = None) -> Engine:
+    """The engine ``local``, on ``threads`` cores or all of them, or ``spark``."""
+    options.check_option(options.ENGINE, name)
+    if name == "spark":
+        # Only this engine needs PySpark, which takes a second to import.
+        from jobs.spark.embedding import embed_on_spark
+
+        return partial(embed_on_spark, runtime=runtime)
+    return partial(embed_here, runtime=runtime, threads=threads)
 
 
 def embed_catalog(
@@ -27,22 +42,26 @@ def embed_catalog(
     model: Model,
     engine: Engine | None = None,
     *,
-    max_quarantined: float = DEFAULT_MAX_QUARANTINED,
+    max_quarantined: float = options.MAX_QUARANTINED.default,
+    catalog: str = CURRENT,
 ) -> dict[str, Any]:
-    """Embed what the catalog holds and the store does not; return fingerprint and counts.
+    """Embed what a catalog, by name or the last one, holds and the store does not.
 
-    ``engine`` is this machine unless another is given. A picture that turns out broken is
-    quarantined in the catalog with its reason. An embedding is the same to the bit whatever
-    pictures are embedded beside it, so a run that was killed and one that was not end in the same.
+    Returns fingerprint, counts and the name of the catalog to go on with: a picture that turns out to be
+    broken is quarantined with its reason, in another catalog. ``engine`` is this machine unless another is
+    given. An embedding is the same to the bit whatever pictures are embedded beside it, so an interrupted
+    run ends with the same embeddings as an uninterrupted one.
 
     Raises LookalikeError where more than ``max_quarantined`` of the files are quarantined, and
     what ``EmbeddingProcess.embed`` raises.
     """
-    rows = read_catalog(root)
+    catalog = catalog_folder(root, catalog).name
+    rows = read_catalog(root, catalog)
     store = EmbeddingStore(root.embeddings / model.fingerprint)
     sweep(store.folder)
     shutil.rmtree(root.resized_scratch, ignore_errors=True)
     store.describe(model.description)
+    _take_over_resized(root, model)
     copies: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row["status"] == "ok":
@@ -50,13 +69,14 @@ def embed_catalog(
     done = store.ids()
     broken = store.broken()
     pending = sorted(copies.keys() - done - broken.keys())
+    side = model.backbone.side
     log.info(
         f"{len(copies):,} pictures, {len(pending):,} to embed with {model.weights.name} weights, "
-        f"{model.geometry} to 224 x 224, {model.precision}: embeddings {model.fingerprint}"
+        f"{model.geometry} to {side} x {side}, {model.precision}: embeddings {model.fingerprint}"
     )
     embedded = 0
     if pending:
-        engine = engine or engine_of("local")
+        engine = engine or engine_of(options.ENGINE.default)
         progress = Progress(len(pending), "pictures", log)
         pictures = [Picture(id_, tuple(row["path"] for row in copies[id_])) for id_ in pending]
         by_path = {row["path"]: row for id_ in pending for row in copies[id_]}
@@ -73,7 +93,7 @@ def embed_catalog(
         for row in copies[id_]:
             _quarantine(row, broken[id_])
     if any(row["status"] == "quarantined" for files in copies.values() for row in files):
-        write_catalog(rows, root)
+        catalog = write_catalog(rows, root, read_beside(root, catalog))
     check_quarantine(rows, root, max_quarantined)
     if store.write_csv():
         log.info(f"wrote {store.csv}")
@@ -83,7 +103,16 @@ def embed_catalog(
         "quarantined": sum(row["status"] == "quarantined" for row in rows),
     }
     log.info(f"{store.folder}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
-    return {"fingerprint": model.fingerprint, "weights": model.weights.name, **counts}
+    described = {"catalog": catalog, "fingerprint": model.fingerprint, "weights": model.weights.name}
+    return {**described, **counts}
+
+
+def _take_over_resized(root: DataRoot, model: Model) -> None:
+    """Until 0.1 the resized copies, all of ResNet-18, lay in a folder that the geometry alone named."""
+    earlier, now = root.resized / model.geometry, root.resized / model.resized
+    if model.backbone is RESNET18 and earlier.is_dir() and not now.exists():
+        earlier.rename(now)
+        log.info(f"took over the resized pictures in {earlier}")
 
 
 def _quarantine(row: Row, reason: str) -> None:
@@ -92,19 +121,30 @@ def _quarantine(row: Row, reason: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m jobs.embed", description=__doc__)
-    parser.add_argument("--weights", default="imagenet", help="imagenet, random or the path of a state dict")
-    parser.add_argument("--geometry", choices=GEOMETRIES, default=GEOMETRIES[0])
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
-    parser.add_argument("--runtime", choices=RUNTIMES, default=RUNTIMES[0])
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
+    parser = step_parser(
+        "python -m jobs.embed",
+        __doc__,
+        options.WEIGHTS,
+        options.GEOMETRY,
+        options.PRECISION,
+        options.RUNTIME,
+        options.ENGINE,
+        options.MAX_QUARANTINED,
+    )
     parser.add_argument("--threads", type=int, help="cores that the engine local uses; all if left out")
-    parser.add_argument("--max-quarantined", type=float, default=DEFAULT_MAX_QUARANTINED)
+    add_name(parser, "--catalog", "the catalog", CURRENT)
 
-    def step(options: argparse.Namespace) -> None:
-        model = Model(find_weights(options.weights), options.geometry, options.precision)
-        engine = engine_of(options.engine, options.runtime, options.threads)
-        embed_catalog(DataRoot.from_env(), model, engine, max_quarantined=options.max_quarantined)
+    def step(given: argparse.Namespace) -> dict[str, Any]:
+        weights = find_weights(given.weights, DEFAULT)
+        model = Model(DEFAULT, weights, given.geometry, given.precision)
+        engine = engine_of(given.engine, given.runtime, given.threads)
+        return embed_catalog(
+            DataRoot.from_env(),
+            model,
+            engine,
+            max_quarantined=given.max_quarantined,
+            catalog=given.catalog,
+        )
 
     return run_step(parser, step, argv)
 

@@ -1,4 +1,4 @@
-"""Lay out an index's pictures and neighbours for the pages that show them: the DAG's task ``gallery``."""
+"""Lay out an index's pictures and neighbours for pages and look-ups: the DAG's task ``gallery``."""
 
 from __future__ import annotations
 
@@ -15,39 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.base.atomic import staged_file
+from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.base.logs import run_step, section
+from jobs.base.logs import section
 from jobs.search.near_duplicates import first_alike, near_duplicates, stored_neighbours
-from jobs.store.root import DataRoot
+from jobs.store.gallery import ALL, SCHEMA
+from jobs.store.root import CURRENT, DataRoot
 from jobs.store.versions import BUILT, Index, open_index
 
 log = logging.getLogger(__name__)
-
-ALL = 0
-"""The class that stands for every picture."""
-
-SCHEMA = """
--- class 0 is all pictures; folded counts those that are left when near-duplicates are folded together
-CREATE TABLE classes (class INTEGER PRIMARY KEY, name TEXT, pictures INTEGER, folded INTEGER);
--- row: from 0, ascending by id; alike: the first row of those that are nearly the same as this one
-CREATE TABLE pictures (
-    row INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, label TEXT, class_name TEXT, alike INTEGER
-);
-CREATE INDEX pictures_alike ON pictures (alike);
--- place: from 0, within a class, with near-duplicates folded (1) or not (0): a page is a range of places
-CREATE TABLE places (class INTEGER, folded INTEGER, place INTEGER, row INTEGER,
-    PRIMARY KEY (class, folded, place)) WITHOUT ROWID;
-CREATE TABLE neighbours (row INTEGER, rank INTEGER, other INTEGER, distance REAL,
-    PRIMARY KEY (row, rank)) WITHOUT ROWID;
-"""
 
 
 def lay_out_gallery(root: DataRoot, version: str = BUILT) -> Path:
     """Write ``gallery.db`` into an index version; once there, it stays.
 
-    Each order in which the pages go through the pictures is numbered, so that a page is found in as
-    much time among a million as among ten. Raises LookalikeError where there is no such index or its
-    neighbours were not stored.
+    Raises LookalikeError where there is no such index or its neighbours were not stored.
     """
     index = open_index(root, version)
     if index.gallery_file.exists():
@@ -61,7 +43,7 @@ def lay_out_gallery(root: DataRoot, version: str = BUILT) -> Path:
         closing(sqlite3.connect(staging)) as database,
         database,
     ):
-        # Nobody reads it before it is renamed, and it is made anew after a crash.
+        # Nobody reads it before it is renamed, and it is made again after a crash.
         database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + SCHEMA)
         _fill(database, index)
     log.info(f"gallery: {index.gallery_file}")
@@ -76,10 +58,10 @@ def _fill(database: sqlite3.Connection, index: Index) -> None:
     named = np.array([row["class_name"] or row["label"] or "" for row in captions])
     names, classes = np.unique(named, return_inverse=True)
     database.executemany(
-        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            (row, told["id"], told["path"], told["label"], told["class_name"], first)
-            for row, (told, first) in enumerate(zip(captions, alike.tolist(), strict=True))
+            (row, *_caption(picture), first)
+            for row, (picture, first) in enumerate(zip(captions, alike.tolist(), strict=True))
         ),
     )
     database.executemany("INSERT INTO neighbours VALUES (?, ?, ?, ?)", _ranked(neighbours, distances))
@@ -89,11 +71,16 @@ def _fill(database: sqlite3.Connection, index: Index) -> None:
     for folded, rows in ((0, order), (1, order[is_first[order]])):
         for numbers in (np.full_like(classes, ALL), classes + 1):
             database.executemany("INSERT INTO places VALUES (?, ?, ?, ?)", _placed(numbers, folded, rows))
-    told = [(ALL, None, len(captions), int(is_first.sum()))]
+    counted = [(ALL, None, len(captions), int(is_first.sum()))]
     for number, name in enumerate(names.tolist()):
         inside = classes == number
-        told.append((number + 1, name or None, int(inside.sum()), int((inside & is_first).sum())))
-    database.executemany("INSERT INTO classes VALUES (?, ?, ?, ?)", told)
+        counted.append((number + 1, name or None, int(inside.sum()), int((inside & is_first).sum())))
+    database.executemany("INSERT INTO classes VALUES (?, ?, ?, ?)", counted)
+
+
+def _caption(picture: dict[str, Any]) -> tuple[str, str, str, str | None, str | None]:
+    path = picture["path"]
+    return picture["id"], path, path.rpartition("/")[2], picture["label"], picture["class_name"]
 
 
 def _ranked(neighbours: NDArray[Any], distances: NDArray[Any]) -> Iterator[tuple[int, int, int, float]]:
@@ -111,11 +98,11 @@ def _placed(classes: NDArray[Any], folded: int, rows: NDArray[Any]) -> Iterator[
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m jobs.gallery", description=__doc__)
-    parser.add_argument("--index-version", default=BUILT, help="a version, built or current")
+    parser = step_parser("python -m jobs.gallery", __doc__)
+    add_name(parser, "--index-version", "the index version", BUILT, CURRENT)
 
-    def step(options: argparse.Namespace) -> None:
-        lay_out_gallery(DataRoot.from_env(), options.index_version)
+    def step(given: argparse.Namespace) -> dict[str, str]:
+        return {"gallery": str(lay_out_gallery(DataRoot.from_env(), given.index_version))}
 
     return run_step(parser, step, argv)
 

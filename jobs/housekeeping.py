@@ -1,18 +1,23 @@
-"""Remove what nobody needs any more from the data root: the DAG's task ``housekeeping``.
+"""### Removes what nobody needs any more
 
-* ``index/<version>``: stay the published one, the one built last and the ``keep_versions`` published
-  last; others go once unused for a day, be they superseded or never published.
-* ``vectors/<hash>``, ``calibrations/<hash>``: stay the current one and the calibrations of the versions
-  that stay; others go once unused for a day. A version needs no vectors once it is built.
-* ``queries/<run>``: goes once nothing in it is younger than ``keep_days``.
-* ``uploads/``: a photo goes once it is a day old and no answer that stays names it.
-* ``spark-events/``: a log goes ``keep_days`` after it was written to last, finished or not.
-* ``.tmp-*``, what killed steps left, goes once nothing in it is younger than a day.
+Once a night, and whenever it is triggered. Tick *only say what would go* (`--dry-run`) to look first.
 
-Whatever is not named here is never touched: inbox, sources, catalog, embeddings, 224 x 224 copies, files
-of others, and links among versions, vectors and calibrations. Elsewhere a link goes, never what it leads to.
+| in the data root | stays | then goes |
+|---|---|---|
+| `index/<version>/` | current, last built, the `keep_versions` published last | unused for a day |
+| `catalog/<hash>/` | the current one, those of versions that stay | unused for a day |
+| `calibrations/<hash>/` | the current one, those of versions that stay | unused for a day |
+| `vectors/<hash>/` | the current ones: a version, once built, needs none | unused for a day |
+| `queries/<run>/` | while anything in it is younger than `keep_days` | at once |
+| `uploads/` | photos that an answer that stays names | a day old |
+| `spark-events/` | for `keep_days`, finished or not | at once |
+| `.tmp-*`, left by killed steps | while anything in it is younger than a day | at once |
 
-Whoever takes up a version, vectors or a calibration again marks it as used first (``atomic.in_use``).
+**Nothing else is ever touched**: the inbox, `sources/`, the files in `catalog/` itself, embeddings (old
+models' too), the resized copies, files of others, links among versions, catalogs, vectors and calibrations.
+Elsewhere a link is removed, never what it leads to.
+
+Whoever takes up a version, catalog, vectors or calibration again marks it as used first (`atomic.in_use`).
 """
 
 from __future__ import annotations
@@ -28,16 +33,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
+from jobs.base import options
 from jobs.base.atomic import remove
+from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.base.logs import run_step
-from jobs.store.root import DataRoot, safe_name
-from jobs.store.versions import BUILT, CURRENT, VERSION, Index, name_index
+from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot, safe_name
+from jobs.store.versions import BUILT, Index, name_index
 
 log = logging.getLogger(__name__)
 
-KEEP_VERSIONS, KEEP_DAYS = 3, 30
 DAY_S = 86_400
 PHOTO = re.compile(r"uploaded-[0-9a-f]{12}\.jpg")
 EVENT_LOG = re.compile(r"(eventlog_v2_)?(app|application|local|spark)[-_].+")
@@ -47,23 +53,27 @@ Going = Iterator[tuple[Path, int, str]]
 
 
 def housekeep(
-    root: DataRoot, *, keep_versions: int = KEEP_VERSIONS, keep_days: int = KEEP_DAYS, dry_run: bool = False
+    root: DataRoot,
+    *,
+    keep_versions: int = options.KEEP_VERSIONS.default,
+    keep_days: int = options.KEEP_DAYS.default,
+    dry_run: bool = options.DRY_RUN.default,
 ) -> dict[str, int]:
     """Remove what the rule above lets go; return how much of each kind, and ``bytes``.
 
     ``dry_run``: only say what would go. Raises LookalikeError, having removed the rest, where
     something can't be removed or read.
     """
-    for name, value in (("keep_versions", keep_versions), ("keep_days", keep_days)):
-        if value < 1:
-            raise LookalikeError(f"{name} is {value}: give 1 or more.")
+    options.check_option(options.KEEP_VERSIONS, keep_versions)
+    options.check_option(options.KEEP_DAYS, keep_days)
     now, gone = time.time(), set[Path]()
     day, long = now - DAY_S, now - keep_days * DAY_S
     days = f"older than {keep_days} days"
     rules: dict[str, Going] = {
         "versions": _versions(root, keep_versions, day),
+        "catalogs": _named_by_versions(root, root.catalog, "catalog", gone, day),
         "vectors": _vectors(root, day),
-        "calibrations": _calibrations(root, gone, day),
+        "calibrations": _named_by_versions(root, root.calibrations, "calibration", gone, day),
         "queries": _older(_answers(root), long, days),
         "uploads": _older(_unnamed_photos(root, gone), day, "no answer names it"),
         "event_logs": _older(_event_logs(root), long, days),
@@ -85,7 +95,7 @@ def housekeep(
     for problem in problems:
         log.warning(problem)
     if problems:
-        more = f" So it is with {len(problems) - 1:,} more, told in the log." if problems[1:] else ""
+        more = f" So it is with {len(problems) - 1:,} more, listed in the log." if problems[1:] else ""
         raise LookalikeError(problems[0] + more)
     return counts
 
@@ -98,7 +108,7 @@ def _noted(problems: list[str]) -> Iterator[None]:
     except LookalikeError as error:
         problems.append(str(error))
     except OSError as error:
-        problems.append(f"{error.filename} can't be read ({error.strerror}): give leave to read it.")
+        problems.append(f"{error.filename} can't be read ({error.strerror}): grant permission to read it.")
 
 
 def _say(dry_run: bool, what: str, size: int) -> None:
@@ -106,48 +116,42 @@ def _say(dry_run: bool, what: str, size: int) -> None:
 
 
 def _versions(root: DataRoot, keep: int, since: float) -> Going:
-    at = {folder.name: Index(folder).published().get("at") for folder in _hashes(root.index)}
-    newest = sorted((told, version) for version, told in at.items() if told)[-keep:]
+    published = {folder.name: Index(folder).published() for folder in _hashes(root.index)}
+    newest = sorted((said["at"], version) for version, said in published.items() if said)[-keep:]
 
     def kept() -> set[str]:
         pointers = [name for name in (BUILT, CURRENT) if (root.index / name).exists()]
         return {version for _, version in newest} | {name_index(root, name).version for name in pointers}
 
     for folder, size in _unused(root.index, kept, since):
-        yield folder, size, "superseded" if at.get(folder.name) else "never published"
+        yield folder, size, "superseded" if published.get(folder.name) else "never published"
 
 
 def _vectors(root: DataRoot, since: float) -> Going:
-    def kept() -> set[str]:
-        current = root.vectors / "current"
-        return {current.read_text(encoding="utf-8").strip()} if current.exists() else set()
-
-    for folder, size in _unused(root.vectors, kept, since):
+    for folder, size in _unused(root.vectors, lambda: _pointed_to(root.vectors), since):
         yield folder, size, "not current"
 
 
-def _calibrations(root: DataRoot, gone: set[Path], since: float) -> Going:
+def _named_by_versions(
+    root: DataRoot, folder: Path, kind: Literal["catalog", "calibration"], gone: set[Path], since: float
+) -> Going:
+    """What is in ``folder`` and neither its pointer nor the manifest of a version that stays names."""
     used = set[str]()
     for version in set(_hashes(root.index)) - gone:
-        with suppress(LookalikeError):  # nobody can search a version without a manifest
-            used.add(Index(version).manifest()["calibration"])
+        with suppress(LookalikeError):  # nobody can search a version without a readable manifest
+            used.add(Index(version).manifest()[kind])
+    for entry, size in _unused(folder, lambda: used | _pointed_to(folder), since):
+        yield entry, size, "no version uses it"
 
-    def kept() -> set[str]:
-        current = root.calibrations / "current.json"
-        if not current.exists():
-            return used
-        try:
-            return used | {json.loads(current.read_text(encoding="utf-8"))["calibration"]}
-        except ValueError as error:
-            raise LookalikeError(f"{current} is spoilt ({error}): delete it and calibrate again.") from error
 
-    for folder, size in _unused(root.calibrations, kept, since):
-        yield folder, size, "no version uses it"
+def _pointed_to(folder: Path) -> set[str]:
+    pointer = folder / CURRENT
+    return {pointer.read_text(encoding="utf-8").strip()} if pointer.exists() else set()
 
 
 def _hashes(folder: Path) -> list[Path]:
     """What is named by its content there."""
-    return [entry for entry in _entries(folder) if VERSION.fullmatch(entry.name)]
+    return [entry for entry in _entries(folder) if CONTENT_NAME.fullmatch(entry.name)]
 
 
 def _unused(folder: Path, kept: Callable[[], set[str]], since: float) -> Iterator[tuple[Path, int]]:
@@ -231,23 +235,14 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.housekeeping",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--keep-versions", type=int, default=KEEP_VERSIONS, help="published versions that stay"
-    )
-    parser.add_argument("--keep-days", type=int, default=KEEP_DAYS, help="for answers and Spark's event logs")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    parser = step_parser("python -m jobs.housekeeping", __doc__, *options.HOUSEKEEPING_OPTIONS)
 
-    def step(options: argparse.Namespace) -> None:
-        housekeep(
+    def step(given: argparse.Namespace) -> dict[str, int]:
+        return housekeep(
             DataRoot.from_env(),
-            keep_versions=options.keep_versions,
-            keep_days=options.keep_days,
-            dry_run=options.dry_run,
+            keep_versions=given.keep_versions,
+            keep_days=given.keep_days,
+            dry_run=given.dry_run,
         )
 
     return run_step(parser, step, argv)

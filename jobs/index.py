@@ -6,36 +6,34 @@ import argparse
 import hashlib
 import json
 import logging
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import NotRequired
 
 import pyarrow.dataset
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
+from typing_extensions import TypedDict
 
-from jobs.base.atomic import in_use, staged_directory, write_json, write_text
+from jobs.base import options
+from jobs.base.atomic import in_use, staged_directory
+from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.base.logs import run_step, section
-from jobs.calibrate import Calibration, open_calibration
-from jobs.search.search import sketch_search
-from jobs.spark.crossover import measure_crossover
+from jobs.base.logs import section
+from jobs.search.opened import OpenIndex
 from jobs.spark.hashing import hashed
+from jobs.spark.parts import pack
 from jobs.spark.recall import measure_recall
 from jobs.spark.session import spark_session
+from jobs.store.calibrations import Calibration, open_calibration
 from jobs.store.catalog import read_counts
 from jobs.store.embeddings import EmbeddingStore
-from jobs.store.packed import Part, pack, parts
-from jobs.store.root import DataRoot
-from jobs.store.versions import BUILT, CAPTION, Index, open_index
-from jobs.vectors import current_vectors, fingerprint_of
+from jobs.store.packed import load_sketch, open_parts
+from jobs.store.root import CURRENT, DataRoot
+from jobs.store.vectors import Vectors, open_vectors
+from jobs.store.versions import BUILT, CAPTION, FORMAT, Index, Lsh, Recall, open_index, point_to_index
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 EXACT_TABLES, EXACT_BUCKET_LENGTH = 3, 0.05
 """For indexes too small to calibrate, whose hashes only the stock search uses."""
@@ -46,24 +44,34 @@ class LshParams:
     """Parameters of BucketedRandomProjectionLSH that overrule the calibration; None leaves them to it.
 
     A table's hash is ``floor(r . x / bucket_length)`` for a random unit vector ``r``.
-    ``refined`` is the number of candidates compared truly.
+    ``candidates`` is the number of pictures that a query re-ranks by exact distance.
     """
 
     bucket_length: float | None = None
     num_hash_tables: int | None = None
-    refined: int | None = None
+    candidates: int | None = None
 
     def __post_init__(self) -> None:
-        if self.bucket_length is not None and not 0 < self.bucket_length < math.inf:
-            raise LookalikeError(f"bucket length {self.bucket_length} must be above 0: mend the parameter.")
-        if self.num_hash_tables is not None and self.num_hash_tables < 1:
-            raise LookalikeError(f"{self.num_hash_tables} hash tables are too few: give 1 or more.")
-        if self.refined is not None and self.refined < 1:
-            raise LookalikeError(f"{self.refined} refined candidates are too few: give 1 or more.")
+        options.check_option(options.BUCKET_LENGTH, self.bucket_length)
+        options.check_option(options.NUM_HASH_TABLES, self.num_hash_tables)
+        options.check_option(options.CANDIDATES, self.candidates)
 
 
-def build_index(root: DataRoot, params: LshParams) -> Index:
-    """Hash, pack and measure the vectors that ``vectors/current`` names; name them in ``index/built``.
+class _Searched(TypedDict):
+    """How the index is searched, and what that was measured to find: a part of the manifest."""
+
+    search: str
+    candidates: int
+    candidates_fraction: float
+    bytes_read: float
+    clipped: NotRequired[float]
+    recall: Recall
+
+
+def build_index(
+    root: DataRoot, params: LshParams, *, vectors: str = CURRENT, calibration: str = CURRENT
+) -> Index:
+    """Hash, pack and measure assembled vectors by a calibration; name the version in ``index/built``.
 
     The version is the hash of vectors, calibration and parameters, so the same input ends in the
     same index however often a run was killed; a version that is there already stays as it is.
@@ -71,23 +79,21 @@ def build_index(root: DataRoot, params: LshParams) -> Index:
 
     Raises LookalikeError where vectors or their calibration are missing or there is only one vector.
     """
-    vectors = current_vectors(root)
-    calibration = open_calibration(root)
-    if calibration.vectors != vectors.name:
-        raise LookalikeError(f"{calibration.folder} is of other vectors: run the step calibrate again.")
-    told = json.dumps([vectors.name, calibration.folder.name, asdict(params)])
-    index = Index(root.index / hashlib.sha256(told.encode()).hexdigest()[:16])
+    assembled, calibrated = open_vectors(root, vectors), open_calibration(root, calibration)
+    calibrated.check(assembled.name)  # the calibration is of these vectors
+    content = json.dumps([FORMAT, assembled.name, calibrated.name, asdict(params)])
+    index = Index(root.index / hashlib.sha256(content.encode()).hexdigest()[:16])
     if in_use(index.folder):
         log.info(f"index {index.version} is there already")
     else:
         with section("fit, hash and measure"), spark_session("index") as spark:
-            _build(spark, root, vectors, calibration, params, index)
+            _build(spark, root, assembled, calibrated, params, index)
     index.verify()
-    write_text(root.index / BUILT, index.version + "\n")
+    point_to_index(root, BUILT, index)
     manifest = index.manifest()
     log.info(
         f"index {index.version}: {manifest['images']:,} pictures, recall@{manifest['recall']['k']} "
-        f"{manifest['recall']['measured']:.3f} with {manifest['refined_fraction']:.2%} compared truly "
+        f"{manifest['recall']['measured']:.3f} with {manifest['candidates_fraction']:.2%} of them re-ranked "
         f"and {manifest['bytes_read']:.2%} of the bytes read"
     )
     return index
@@ -96,120 +102,123 @@ def build_index(root: DataRoot, params: LshParams) -> Index:
 def _build(
     spark: SparkSession,
     root: DataRoot,
-    vectors: Path,
+    vectors: Vectors,
     calibration: Calibration,
     params: LshParams,
     index: Index,
 ) -> None:
-    choice = calibration.choice
-    lsh = {
-        "num_hash_tables": params.num_hash_tables or (choice.num_hash_tables if choice else EXACT_TABLES),
-        "bucket_length": params.bucket_length or (choice.bucket_length if choice else EXACT_BUCKET_LENGTH),
-        "seed": calibration.seed,
-        "reduced_dimension": choice.reduced_dimension if choice else None,
-    }
-    model = EmbeddingStore(root.embeddings / fingerprint_of(vectors)).model()
-    pictures = spark.read.parquet(str(vectors / "pictures"))
+    chosen, facts = calibration.chosen(), vectors.description()
+    choice = chosen["choice"]
+    lsh = Lsh(
+        num_hash_tables=params.num_hash_tables or (choice.num_hash_tables if choice else EXACT_TABLES),
+        bucket_length=params.bucket_length or (choice.bucket_length if choice else EXACT_BUCKET_LENGTH),
+        seed=chosen["target"]["seed"],
+        reduced_dimension=choice.reduced_dimension if choice else None,
+    )
+    model = EmbeddingStore(root.embeddings / facts["fingerprint"]).model()
+    pictures = spark.read.parquet(str(vectors.pictures))
     with staged_directory(index.folder) as staging:
         staged = Index(staging)
-        captions = pyarrow.dataset.dataset(vectors / "pictures").to_table(columns=list(CAPTION)).sort_by("id")
-        pq.write_table(captions, staged.captions_file)
+        captions = pyarrow.dataset.dataset(vectors.pictures).to_table(columns=list(CAPTION)).sort_by("id")
+        staged.write_captions(captions)
         images = len(captions)
         if images < 2:
-            raise LookalikeError(
-                f"an index of {images} pictures has no neighbours to find: take in 2 or more."
-            )
-        how = {"calibration": calibration.folder.name, "lsh": lsh}
-        base = _hashed_alike(root, how)
-        rows = hashed(spark, pictures, staged, calibration, lsh, base)
-        pack(rows, images, staged.packed)
-        manifest = {
-            "version": index.version,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "images": images,
-            "dimension": model["dimension"],
-            "model": model,
-            **how,
-            "hashes_kept_of": base.version if base else None,
-            "catalog": read_counts(root),
-            "spark": spark.version,
-            **_searched(spark, staged, calibration, params, images),
-            "files": staged.files(),
-        }
-        write_json(staged.manifest_file, manifest)
+            raise LookalikeError(f"an index needs at least 2 pictures, found {images}: add pictures.")
+        base = _hashed_alike(root, calibration.name, lsh)
+        pack(
+            hashed(spark, pictures, staged, calibration, lsh, base), images, facts["dimension"], staged.packed
+        )
+        staged.record(
+            {
+                "version": index.version,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "images": images,
+                "dimension": facts["dimension"],
+                "model": model,
+                "vectors": vectors.name,
+                "calibration": calibration.name,
+                "catalog": facts["catalog"],
+                "source": read_counts(root, facts["catalog"]),
+                "lsh": lsh,
+                "hashes_kept_of": base.version if base else None,
+                "spark": spark.version,
+                **_searched(spark, staged, calibration, vectors.name, params, images),
+                "files": staged.files(),
+            }
+        )
 
 
 def _searched(
-    spark: SparkSession, staged: Index, calibration: Calibration, params: LshParams, images: int
-) -> dict[str, Any]:
-    """How the index is searched, and what that was measured to find: a part of the manifest."""
-    k, target = calibration.k, calibration.target
-    if not calibration.prediction:
+    spark: SparkSession, staged: Index, calibration: Calibration, vectors: str, params: LshParams, images: int
+) -> _Searched:
+    target, prediction = calibration.chosen()["target"], calibration.check(vectors)["prediction"]
+    k = target["k"]
+    if not prediction:
         log.info(f"{images:,} pictures are too few to calibrate: search is exact")
-        exact = {"k": k, "target": target, "measured": 1.0, "lower_bound": 1.0, "queries": 0}
+        exact = Recall(k=k, target=target["target"], measured=1.0, lower_bound=1.0, queries=0)
         return {
             "search": "exact",
-            "refined": images,
-            "refined_fraction": 1.0,
+            "candidates": images,
+            "candidates_fraction": 1.0,
             "bytes_read": 1.0,
             "recall": exact,
         }
-    refined, recall = measure_recall(
+    parts, sketch = tuple(open_parts(staged.packed)), load_sketch(staged.sketch)
+    opened = OpenIndex(staged.packed, parts, sketch, params.candidates or prediction.candidates, k)
+    candidates, recall = measure_recall(
         spark,
-        staged,
-        k=k,
-        target=target,
-        refined=params.refined or calibration.prediction.refined,
-        fixed=params.refined is not None,
-        seed=calibration.seed + 2,
+        opened,
+        target=target["target"],
+        fixed=params.candidates is not None,
+        seed=target["seed"] + 2,
     )
     # Only the calibration's own choice was promised anything.
-    recall["predicted"] = calibration.prediction.recall if params == LshParams() else None
-    search = sketch_search(staged, {"refined": refined, "recall": recall}, k)
-    assert search.sketch is not None
-    opened = [Part.open(name) for name in parts(staged.packed)]
-    compared = sum(min(search.refined, len(part.ids)) for part in opened) / images
-    vector_bytes = 4 * opened[0].vectors.shape[1]
-    tables = len(search.sketch.zero)
+    recall["predicted"] = prediction.recall if params == LshParams() else None
+    per_part = OpenIndex(staged.packed, parts, sketch, candidates, k).way(k).candidates
+    compared = sum(min(per_part, len(part.ids)) for part in parts) / images
+    vector_bytes = 4 * parts[0].vectors.shape[1]
     return {
         "search": "sketch",
-        "refined": refined,
-        "refined_fraction": compared,
-        "bytes_read": search.sketch.row_bytes / vector_bytes + compared,
-        "clipped": sum(int(part.clipped.sum()) for part in opened) / (images * tables),
-        "crossover": measure_crossover(spark, staged, search, k),
+        "candidates": candidates,
+        "candidates_fraction": compared,
+        "bytes_read": sketch.row_bytes / vector_bytes + compared,
+        "clipped": sum(int(part.clipped.sum()) for part in parts) / (images * len(sketch.zero)),
         "recall": recall,
     }
 
 
-def _hashed_alike(root: DataRoot, how: dict[str, Any]) -> Index | None:
-    """The version that was built last, if its pictures were hashed in the same way and are unspoilt."""
+def _hashed_alike(root: DataRoot, calibration: str, lsh: Lsh) -> Index | None:
+    """The version that was built last, if its pictures were hashed in the same way and are not corrupt."""
     try:
         base = open_index(root, BUILT)
         base.verify(content=True)
     except LookalikeError as error:
-        log.info(f"all pictures are hashed: {error}")
+        log.info(f"no earlier index to reuse, hashing every picture ({error})")
         return None
     manifest = base.manifest()
-    alike = manifest["search"] == "sketch" and all(manifest[name] == value for name, value in how.items())
+    alike = (manifest["search"], manifest["calibration"], manifest["lsh"]) == ("sketch", calibration, lsh)
     return base if alike else None
 
 
-def _optional(kind: Callable[[str], T]) -> Callable[[str], T | None]:
-    """An option that Airflow's templates may leave empty."""
-    return lambda text: kind(text) if text not in ("", "None") else None
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="spark-submit jobs/index.py", description=__doc__)
-    parser.add_argument("--bucket-length", type=_optional(float), help="overrules the calibration")
-    parser.add_argument("--num-hash-tables", type=_optional(int), help="overrules the calibration")
-    parser.add_argument("--refined", type=_optional(int), help="candidates; overrules the calibration")
+    parser = step_parser(
+        "spark-submit jobs/index.py",
+        __doc__,
+        options.BUCKET_LENGTH,
+        options.NUM_HASH_TABLES,
+        options.CANDIDATES,
+    )
+    add_name(parser, "--vectors", "the assembled vectors", CURRENT)
+    add_name(parser, "--calibration", "the calibration", CURRENT)
 
-    def step(options: argparse.Namespace) -> None:
-        build_index(
-            DataRoot.from_env(), LshParams(options.bucket_length, options.num_hash_tables, options.refined)
+    def step(given: argparse.Namespace) -> dict[str, str]:
+        index = build_index(
+            DataRoot.from_env(),
+            LshParams(given.bucket_length, given.num_hash_tables, given.candidates),
+            vectors=given.vectors,
+            calibration=given.calibration,
         )
+        return {"index_version": index.version}
 
     return run_step(parser, step, argv)
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.base.atomic import staged_directory
+from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.base.logs import run_step, section
-from jobs.search.search import Search, index_search
+from jobs.base.logs import section
+from jobs.search.opened import OpenIndex, open_for_search
 from jobs.spark.session import spark_session
-from jobs.store.packed import Part, parts
-from jobs.store.root import DataRoot
+from jobs.store.root import CURRENT, DataRoot
 from jobs.store.versions import BUILT, Index, open_index
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ STORED_ROW = "id string, neighbours array<struct<id: string, distance: float>>"
 
 
 def store_neighbours(root: DataRoot, version: str = BUILT, k: int = STORED) -> Index:
-    """Write ``index/<version>/neighbours``: Parquet, a row a picture, ascending by id.
+    """Write ``index/<version>/neighbours``: Parquet, a row per picture, ascending by id.
 
     Columns: id, neighbours (the k nearest others, ascending by distance; id and Euclidean distance).
     They are found the way the index is searched, in one Spark job; once there, they stay.
@@ -47,30 +47,33 @@ def store_neighbours(root: DataRoot, version: str = BUILT, k: int = STORED) -> I
         spark_session("neighbours") as spark,
         staged_directory(index.neighbours) as staging,
     ):
-        found = _of_all(spark, index, index_search(index, k), k)
+        found = _of_all(spark, index, k)
         found.write.option("parquet.block.size", 1 << 20).parquet(str(staging), mode="overwrite")
     log.info(f"{index.neighbours}: the {k} nearest of {index.manifest()['images']:,} pictures")
     return index
 
 
-def _of_all(spark: SparkSession, index: Index, search: Search, k: int) -> DataFrame:
+def _of_all(spark: SparkSession, index: Index, k: int) -> DataFrame:
     """Each task asks for blocks of pictures and scans all parts itself: nothing is shuffled."""
-    names = parts(index.packed)
-    starts = [(name, start) for name in names for start in range(0, len(Part.open(name).ids), BLOCK)]
+    sizes = [len(part.ids) for part in open_for_search(index).parts]
+    starts = [(part, start) for part, size in enumerate(sizes) for start in range(0, size, BLOCK)]
     blocks = [(number, *block) for number, block in enumerate(starts)]
 
     def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        # Mapped once per task: a mapped file can't be sent.
+        opened = open_for_search(index)
         for batch in batches:
-            for name, start in zip(batch["name"].to_pylist(), batch["start"].to_pylist(), strict=True):
-                yield _of_block(Part.open(name), start, search, k)
+            for part, start in zip(batch["part"].to_pylist(), batch["start"].to_pylist(), strict=True):
+                yield _of_block(opened, part, start, k)
 
-    asking = spark.createDataFrame(blocks, "number long, name string, start long")
+    asking = spark.createDataFrame(blocks, "number long, part long, start long")
     return asking.repartitionByRange(len(blocks), "number").drop("number").mapInArrow(find, STORED_ROW)
 
 
-def _of_block(part: Part, start: int, search: Search, k: int) -> pa.RecordBatch:
-    own = part.ids[start : start + BLOCK].astype(str).tolist()
-    ids, distances = search.here(part.vectors[start : start + BLOCK], own, k)
+def _of_block(index: OpenIndex, part: int, start: int, k: int) -> pa.RecordBatch:
+    block = slice(start, start + BLOCK)
+    own = index.parts[part].ids[block].astype(str).tolist()
+    ids, distances = index.search(index.parts[part].vectors[block], own, k)
     there = ids != b""
     offsets = [0, *there.sum(axis=1).cumsum().tolist()]
     others = pa.array(ids[there].astype(str).tolist(), pa.string())
@@ -79,12 +82,12 @@ def _of_block(part: Part, start: int, search: Search, k: int) -> pa.RecordBatch:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="spark-submit jobs/neighbours.py", description=__doc__)
+    parser = step_parser("spark-submit jobs/neighbours.py", __doc__)
     parser.add_argument("--k", type=int, default=STORED, help="neighbours to store of each picture")
-    parser.add_argument("--index-version", default=BUILT, help="a version, built or current")
+    add_name(parser, "--index-version", "the index version", BUILT, CURRENT)
 
-    def step(options: argparse.Namespace) -> None:
-        store_neighbours(DataRoot.from_env(), options.index_version, options.k)
+    def step(given: argparse.Namespace) -> dict[str, str]:
+        return {"index_version": store_neighbours(DataRoot.from_env(), given.index_version, given.k).version}
 
     return run_step(parser, step, argv)
 

@@ -14,20 +14,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.base.atomic import write_json, write_text
+from jobs.base.atomic import write_text
+from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.base.logs import run_step, section
+from jobs.base.logs import section
 from jobs.drawing.report_page import render
 from jobs.lsh.quality import class_measures, histogram, hubness
-from jobs.lsh.sketch import Floats, Sketch
+from jobs.lsh.sketch import Floats
 from jobs.search.frontier import sketch_frontier, stock_frontier
 from jobs.search.near_duplicates import near_duplicates, stored_neighbours
-from jobs.search.search import exact_search, index_search
-from jobs.store.packed import Part, draw, parts
-from jobs.store.root import DataRoot, resized_file
+from jobs.search.opened import OpenIndex, open_for_search
+from jobs.store.catalog import catalog_folder
+from jobs.store.documents import write_document
+from jobs.store.packed import draw
+from jobs.store.root import CURRENT, DataRoot, resized_file
 from jobs.store.versions import BUILT, Index, open_index
 
 log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Of ``report.json``."""
 
 QUERIES = 5_000
 FRONTIER_QUERIES = 200
@@ -49,11 +55,11 @@ def write_report(root: DataRoot, version: str = BUILT) -> Path:
         raise LookalikeError(f"{index.neighbours} is missing: run the step neighbours first.")
     with section("report"):
         report = measure(root, index)
-        write_json(index.report_file.with_suffix(".json"), report)
-        geometry = report["model"]["geometry"]
+        write_document(index.report_file.with_suffix(".json"), report, FORMAT)
+        resized = report["model"]["resized"]
 
         def thumbnail(id_: str) -> bytes | None:
-            file = resized_file(root, geometry, id_)
+            file = resized_file(root, resized, id_)
             return file.read_bytes() if file.exists() else None
 
         write_text(index.report_file, render(report, thumbnail))
@@ -66,7 +72,8 @@ def measure(root: DataRoot, index: Index) -> dict[str, Any]:
     manifest = index.manifest()
     captions = index.captions()
     all_ids = np.array([row["id"] for row in captions], "S32")
-    drawn, queries = draw(index.packed, QUERIES, manifest["lsh"]["seed"] + 3)
+    opened = open_for_search(index)
+    drawn, queries = draw(opened.parts, QUERIES, manifest["lsh"]["seed"] + 3)
     own = np.searchsorted(all_ids, np.array(drawn, "S32"))
     _, classes = np.unique([str(row["label"]) for row in captions], return_inverse=True)
     classes[[row["label"] is None for row in captions]] = -1
@@ -75,12 +82,22 @@ def measure(root: DataRoot, index: Index) -> dict[str, Any]:
     k = manifest["recall"]["k"]
     deepest = min(DEEPEST, max(5, k, int(others.max())), len(captions) - 1)
     log.info(f"{len(drawn):,} queries, {deepest} neighbours of each, exactly and by the index")
-    exact, distances = exact_search(index).here(queries, drawn, deepest)
-    found, _ = index_search(index, deepest).here(queries, drawn, deepest)
-    told = ("version", "created", "images", "search", "model", "lsh", "recall", "refined", "refined_fraction")
-    report = {name: manifest[name] for name in told}
-    report |= {name: manifest.get(name) for name in ("bytes_read", "clipped", "crossover")}
-    report["frontier"] = _frontier(index, manifest, queries, own, np.searchsorted(all_ids, exact[:, :k]))
+    exact, distances = opened.search(queries, drawn, deepest, exact=True)
+    found, _ = opened.search(queries, drawn, deepest)
+    report: dict[str, Any] = {
+        "version": manifest["version"],
+        "created": manifest["created"],
+        "images": manifest["images"],
+        "search": manifest["search"],
+        "model": manifest["model"],
+        "lsh": manifest["lsh"],
+        "recall": manifest["recall"],
+        "candidates": manifest["candidates"],
+        "candidates_fraction": manifest["candidates_fraction"],
+        "bytes_read": manifest["bytes_read"],
+        "clipped": manifest.get("clipped"),
+    }
+    report["frontier"] = _frontier(opened, queries, own, np.searchsorted(all_ids, exact[:, :k]))
     report["distances"] = _distances(queries, distances[:, :5])
     labelled = others > 0
     report["semantics"] = None
@@ -101,23 +118,22 @@ def measure(root: DataRoot, index: Index) -> dict[str, Any]:
     neighbours, lengths = stored_neighbours(index, all_ids)
     report["hubness"] = _hubness(neighbours, captions)
     report["near_duplicates"] = _near_duplicates(neighbours, lengths, captions)
-    report["same_bytes"] = _same_bytes(root)
+    report["same_bytes"] = _same_bytes(root, manifest["catalog"])
     return report
 
 
 def _frontier(
-    index: Index, manifest: dict[str, Any], queries: Floats, own: NDArray[Any], true: NDArray[Any]
+    opened: OpenIndex, queries: Floats, own: NDArray[Any], true: NDArray[Any]
 ) -> dict[str, Any] | None:
-    if manifest["search"] == "exact":
+    parts, sketch = opened.parts, opened.sketch
+    if sketch is None:
         return None
-    opened = [Part.open(name) for name in parts(index.packed)]
-    sketch = Sketch.load(index.sketch)
     few = slice(FRONTIER_QUERIES)
     return {
         "k": true.shape[1],
         "queries": len(own[few]),
-        "sketch": sketch_frontier(opened, sketch, queries[few], own[few], true[few]),
-        "stock": stock_frontier(opened, sketch, own[few], true[few]),
+        "sketch": sketch_frontier(parts, sketch, queries[few], own[few], true[few]),
+        "stock": stock_frontier(parts, sketch, own[few], true[few]),
     }
 
 
@@ -167,10 +183,10 @@ def _near_duplicates(
     }
 
 
-def _same_bytes(root: DataRoot) -> dict[str, Any]:
+def _same_bytes(root: DataRoot, catalog: str) -> dict[str, Any]:
     """Files of the same bytes, as the catalog found them; those with conflicting labels first."""
     groups: dict[str, list[dict[str, str]]] = defaultdict(list)
-    with (root.catalog / "duplicates.csv").open(encoding="utf-8", newline="") as file:
+    with (catalog_folder(root, catalog) / "duplicates.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             groups[row["id"]].append(row)
     shown = [
@@ -187,11 +203,11 @@ def _same_bytes(root: DataRoot) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m jobs.report", description=__doc__)
-    parser.add_argument("--index-version", default=BUILT, help="a version, built or current")
+    parser = step_parser("python -m jobs.report", __doc__)
+    add_name(parser, "--index-version", "the index version", BUILT, CURRENT)
 
-    def step(options: argparse.Namespace) -> None:
-        write_report(DataRoot.from_env(), options.index_version)
+    def step(given: argparse.Namespace) -> dict[str, str]:
+        return {"report": str(write_report(DataRoot.from_env(), given.index_version))}
 
     return run_step(parser, step, argv)
 

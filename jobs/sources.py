@@ -8,10 +8,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from jobs.base import options
+from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.base.logs import run_step, section
-from jobs.intake.folder import LABEL_RULES, folder
+from jobs.base.logs import section
+from jobs.intake.folder import folder
 from jobs.intake.sample import VERSION, draw_sample
 from jobs.intake.source import Source
 from jobs.intake.stanford_cars import stanford_cars
@@ -19,7 +22,6 @@ from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("sample", "stanford_cars", "folder", "inbox")
 INBOX = "inbox"
 
 
@@ -38,6 +40,8 @@ def find_source(
 
     Raises LookalikeError where it can't be had, UnreachableError where trying later may help.
     """
+    options.check_option(options.SOURCE, name)
+    options.check_option(options.LABEL_RULE, label_rule)
     with section(f"source {name}"):
         if name == "sample":
             source = draw_sample(root.sources.absolute() / f"sample-{VERSION}-{sample_seed}", sample_seed)
@@ -47,12 +51,10 @@ def find_source(
             if not directory:
                 raise LookalikeError("source folder needs a folder: say where your pictures are.")
             source = folder(Path(directory), label_rule)
-        elif name == INBOX:
-            if not root.inbox.is_dir():
-                raise LookalikeError(f"{root.inbox} is no folder: make it and put pictures there.")
-            source = Source(INBOX, ())
         else:
-            raise LookalikeError(f"source {name!r} is unknown: choose one of {', '.join(SOURCES)}.")
+            if not root.inbox.is_dir():
+                raise LookalikeError(f"{root.inbox} is not a folder: make it and put pictures there.")
+            source = Source(INBOX, ())
         if root.inbox.is_dir():
             landed = replace(folder(root.inbox).splits[0], name=INBOX)
             source = replace(source, splits=(*source.splits, landed))
@@ -63,33 +65,37 @@ def find_source(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m jobs.sources", description=__doc__)
-    parser.add_argument("--source", choices=SOURCES, default="sample")
-    parser.add_argument("--folder", help="your own folder of pictures, for --source folder")
-    parser.add_argument("--label-rule", choices=LABEL_RULES, default="auto")
-    parser.add_argument("--with-test", action="store_true", help="take in the unlabelled test split")
+    parser = step_parser(
+        "python -m jobs.sources",
+        __doc__,
+        options.SOURCE,
+        options.FOLDER,
+        options.LABEL_RULE,
+        options.WITH_TEST,
+    )
     parser.add_argument("--sample-seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="write the source's description here as JSON")
 
-    def step(options: argparse.Namespace) -> None:
+    def step(given: argparse.Namespace) -> dict[str, Any]:
         source = find_source(
-            options.source,
+            given.source,
             DataRoot.from_env(),
-            directory=options.folder,
-            label_rule=options.label_rule,
-            with_test=options.with_test,
-            sample_seed=options.sample_seed,
-        )
-        text = json.dumps(source.to_dict(), indent=2, ensure_ascii=False)
-        if not options.output:
+            directory=given.folder,
+            label_rule=given.label_rule,
+            with_test=given.with_test,
+            sample_seed=given.sample_seed,
+        ).to_dict()
+        text = json.dumps(source, indent=2, ensure_ascii=False)
+        if not given.output:
             print(text)
-            return
+            return source
         try:
-            options.output.write_text(text, encoding="utf-8")
+            given.output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise LookalikeError(
-                f"{options.output} cannot be written ({error.strerror}): name another file."
+                f"{given.output} cannot be written ({error.strerror}): name another file."
             ) from error
+        return source
 
     return run_step(parser, step, argv)
 

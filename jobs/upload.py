@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.base.atomic import staged_file
+from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.base.logs import run_step
 from jobs.intake.decode import BadPictureError, open_picture, to_rgb
 from jobs.store.root import DataRoot
 
@@ -44,7 +44,7 @@ def keep_upload(content: bytes, root: DataRoot) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m jobs.upload < picture", description=__doc__)
+    parser = step_parser("python -m jobs.upload < picture", __doc__)
 
     def step(options: argparse.Namespace) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))

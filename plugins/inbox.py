@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from jobs.base.errors import LookalikeError
 from jobs.intake.folder import LABELS_FILE
-from jobs.intake.scan import scan
+from jobs.intake.listing import scan
 
 EVERY_S = 5.0
 """Seconds between two looks; pictures have landed when two looks in a row see the same."""

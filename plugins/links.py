@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink, conf
+from airflow.sdk.execution_time.xcom import XCom
 
 PREFIX = "/lookalike"
 
@@ -26,15 +27,13 @@ class MontageLink(BaseOperatorLink):
 
 
 class ReportLink(BaseOperatorLink):
-    """Report: its page of the version that was built last, which is the one the task told of."""
+    """Report: its page of the version that the run built."""
 
     name = "Report"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        from jobs.store.root import DataRoot
-        from jobs.store.versions import BUILT, name_index
-
-        return page(f"versions/{name_index(DataRoot.from_env(), BUILT).version}/report.html")
+        built = XCom.get_one(key="return_value", task_id="index", dag_id=ti_key.dag_id, run_id=ti_key.run_id)
+        return page(f"versions/{built['index_version']}/report.html")
 
 
 class GalleryLink(BaseOperatorLink):

@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from jobs.montage import read_answer, table
+from jobs.drawing.table import table
+from jobs.store.answers import read_answer
 from jobs.store.root import DataRoot
 from jobs.store.versions import open_index
 from scripts.dag_run import run_dag

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-
-from jobs.base.errors import LookalikeError
 
 log = logging.getLogger(__name__)
 
@@ -57,22 +53,3 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def run_step(
-    parser: argparse.ArgumentParser,
-    step: Callable[[argparse.Namespace], object],
-    argv: Sequence[str] | None,
-) -> int:
-    """Run a step from the command line; a LookalikeError becomes one line and exit status 2."""
-    options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
-    logging.getLogger("jobs").setLevel(logging.INFO)
-    # Run as a script, the step itself is not jobs.<step>.
-    logging.getLogger("__main__").setLevel(logging.INFO)
-    try:
-        step(options)
-    except LookalikeError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 2
-    return 0

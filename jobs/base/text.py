@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 
-def name_of(picture: dict[str, Any]) -> str:
+def name_of(picture: Mapping[str, object]) -> str:
     """What a person calls the picture: its class, else its file."""
-    return str(picture["class_name"] or picture["label"] or Path(picture["path"]).name)
+    return str(picture["class_name"] or picture["label"] or Path(str(picture["path"])).name)
 
 
 def plain(text: str) -> str:

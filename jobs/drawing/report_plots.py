@@ -9,8 +9,8 @@ from typing import Any
 import matplotlib
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
-from jobs.drawing.svg import BOTTOM, STYLE, TOP, WRONG, new_axes, note, percent, percents, svg
-from jobs.montage import CARD, INK, OTHER, QUERY, QUIET, SAME
+from jobs.drawing.palette import CARD, INK, OTHER, QUERY, QUIET, SAME, WRONG
+from jobs.drawing.svg import BOTTOM, STYLE, TOP, new_axes, note, percent, percents, svg
 
 
 def plots(report: dict[str, Any]) -> dict[str, str]:
@@ -32,7 +32,7 @@ def plots(report: dict[str, Any]) -> dict[str, str]:
 
 def _frontier(report: dict[str, Any]) -> str:
     told, recall = report["frontier"], report["recall"]
-    chosen = (report["refined_fraction"], recall["measured"])
+    chosen = (report["candidates_fraction"], recall["measured"])
     # A logarithmic axis has no place for a table that nobody shares a bucket in.
     sketch, stock = (sorted(point for point in told[name] if point[0] > 0) for name in ("sketch", "stock"))
     points = [(point[0], point[1]) for point in [*sketch, *stock, chosen]]
@@ -74,7 +74,7 @@ def _frontier(report: dict[str, Any]) -> str:
     offset, ha = ((-12, drop), "right") if chosen[0] > left**0.5 else ((12, drop), "left")
     note(axes, plain, chosen, offset, color=colour, weight="bold", ha=ha)
     axes.set_title(f"recall@{told['k']}")
-    axes.set_xlabel("pictures compared truly, share of all (logarithmic)")
+    axes.set_xlabel("pictures compared by exact distance, share of all (logarithmic)")
     axes.xaxis.set_minor_locator(NullLocator())
     percents(axes.xaxis)
     percents(axes.yaxis)

@@ -14,9 +14,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from jobs.montage import CARD, GROUND, INK, OTHER, QUERY, QUIET, SAME
+from jobs.drawing.palette import CARD, GROUND, INK, OTHER, QUERY, QUIET, SAME, WRONG
 
-WRONG = "#a4452c"
 WIDTH = 620
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 34, 48
 """Margins, wide enough for the larger letters that the page sets on narrow screens."""

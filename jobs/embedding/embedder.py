@@ -1,4 +1,4 @@
-"""From a picture to 512 numbers: ResNet-18's second-to-last layer."""
+"""From a picture to its embedding."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jobs.base.machine import cores
-from jobs.embedding.forward import openvino_forward, torch_forward
 from jobs.embedding.model import Model
+from jobs.embedding.openvino import openvino_forward
 from jobs.embedding.resize import from_image, resize, resized
-from jobs.store.embeddings import DIMENSION
+from jobs.embedding.torch import torch_forward
 
 
 def _load(model: Model) -> torch.nn.Module:
-    # Torchvision takes seconds to import and is needed for this alone.
+    # The network takes seconds to load, and what OpenVINO made of it may be there.
     from jobs.embedding.network import load_network
 
-    return load_network(model.weights)
+    return load_network(model.backbone, model.weights)
 
 
 class ImageEmbedder:
     """Embeds pictures by ``model``; as many threads may call it at once as it was made for.
 
-    >>> embedder = ImageEmbedder(Model(find_weights("imagenet")))
+    >>> embedder = ImageEmbedder(Model(RESNET18, find_weights("imagenet", RESNET18)))
     >>> embedder(picture).shape, embedder([picture, picture]).shape
     ((512,), (2, 512))
     """
@@ -41,7 +41,7 @@ class ImageEmbedder:
         threads: int | None = None,
         kept: Path | None = None,
     ) -> None:
-        """``runtime`` is one of ``model.RUNTIMES``; ``device`` is PyTorch's name of one, where it computes.
+        """``runtime`` is one of jobs/base/options.py; ``device`` is PyTorch's name of one, where it computes.
 
         What OpenVINO makes of the weights is left in the folder ``kept`` and taken from there: the
         next one starts in half the time.
@@ -52,27 +52,27 @@ class ImageEmbedder:
         self.threads = threads or cores()
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if runtime == "torch" or (runtime == "auto" and device != "cpu"):
-            self.forward, self.runtime = torch_forward(_load(model), model.precision, device)
+            self.forward, self.runtime = torch_forward(_load(model), model.backbone, model.precision, device)
         else:
             self.forward, self.runtime = openvino_forward(
-                lambda: _load(model), model.precision, self.threads, kept
+                lambda: _load(model), model.backbone, model.precision, self.threads, kept
             )
         self.batch = 16 if device == "cpu" else 64
         """Pictures a call of ``forward``: enough for full speed, few enough to end at once everywhere."""
 
     def __call__(self, images: Image.Image | Sequence[Image.Image]) -> NDArray[np.float32]:
-        """Embed one RGB picture -> (512,), or n of them -> (n, 512); float32, not normalised."""
+        """Embed one RGB picture -> (d,), or n of them -> (n, d); float32, not normalised."""
         if isinstance(images, Image.Image):
             embedding: NDArray[np.float32] = self([images])[0]
             return embedding
         if not images:
-            return np.empty((0, DIMENSION), np.float32)
-        resized = [resize(from_image(image), self.model.geometry) for image in images]
+            return np.empty((0, self.model.backbone.dimension), np.float32)
+        resized = [resize(from_image(image), self.model.backbone, self.model.geometry) for image in images]
         return self.forward(np.stack([pixels.permute(1, 2, 0).numpy() for pixels in resized]))
 
     def pixels(self, content: bytes) -> NDArray[np.uint8]:
-        """Decode a picture file's bytes and bring them to what is embedded: (224, 224, 3) uint8 RGB.
+        """Decode a picture file's bytes and bring them to what is embedded: (side, side, 3) uint8 RGB.
 
         Raises BadPictureError with the reason.
         """
-        return resized(content, self.model.geometry)
+        return resized(content, self.model.backbone, self.model.geometry)

@@ -5,45 +5,48 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
+from jobs.base import options
+from jobs.embedding.backbones import Backbone
 from jobs.embedding.weights import Weights
-from jobs.store.embeddings import DIMENSION
+from jobs.store.embeddings import Embedded
 
-SIDE = 224
-"""Width and height, in pixels, of what is embedded."""
+RESIZED_QUALITY = 90
+"""JPEG quality of the resized copies."""
 
-GEOMETRIES = ("squash", "crop", "pad")
-"""Ways to bring a picture of any size to 224 x 224: squash both sides, centre crop, pad with grey."""
 
-PRECISIONS = ("fp32", "bf16")
-"""What is multiplied: IEEE single precision (no TF32), or bfloat16 summed in single precision."""
+class _Comparable(TypedDict):
+    """What the embeddings of two models must have in common to be compared."""
 
-RUNTIMES = ("auto", "openvino", "torch")
-"""What multiplies; it leaves its mark on the last digits only. ``auto`` is PyTorch where there is a GPU,
-else OpenVINO."""
+    architecture: str
+    layer: str
+    weights_sha256: str
+    geometry: str
+    resize: str
+    precision: str
+    dimension: int
 
 
 @dataclass(frozen=True)
 class Model:
-    """ResNet-18 with these weights, on pictures resized so, at this precision."""
+    """A backbone with these weights, on pictures resized so, at this precision."""
 
+    backbone: Backbone
     weights: Weights
-    geometry: str = "squash"
-    precision: str = "fp32"
+    geometry: str = options.GEOMETRY.default
+    precision: str = options.PRECISION.default
 
     @property
-    def description(self) -> dict[str, Any]:
-        """What makes two embeddings comparable: the manifest's ``model``, without fingerprint."""
+    def _comparable(self) -> _Comparable:
         return {
-            "architecture": "resnet18",
-            "layer": "avgpool",
-            "weights": self.weights.name,
+            "architecture": self.backbone.name,
+            "layer": self.backbone.layer,
             "weights_sha256": self.weights.sha256,
             "geometry": self.geometry,
             "resize": "bilinear, antialiased, 8 bits",
             "precision": self.precision,
-            "dimension": DIMENSION,
+            "dimension": self.backbone.dimension,
         }
 
     @property
@@ -52,5 +55,27 @@ class Model:
 
         The weights count by their bytes; the name they go by does not.
         """
-        told = {key: value for key, value in self.description.items() if key != "weights"}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self._comparable, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def resized(self) -> str:
+        """Names the folder of resized copies: all that their pixels depend on, beside the picture."""
+        side, of = self.backbone.side, ""
+        if self.geometry == "crop":
+            of = f"-of-{self.backbone.crop}"
+        elif self.geometry == "pad":
+            of = "-on-" + "".join(f"{round(255 * mean):02x}" for mean in self.backbone.mean)
+        return f"{self.geometry}-{side}{of}-bilinear-q{RESIZED_QUALITY}"
+
+    @property
+    def description(self) -> Embedded:
+        """What is recorded beside the embeddings, in manifests and in answers."""
+        return {
+            **self._comparable,
+            "fingerprint": self.fingerprint,
+            "weights": self.weights.name,
+            "title": self.backbone.title,
+            "side": self.backbone.side,
+            "licence": self.backbone.licence,
+            "resized": self.resized,
+        }

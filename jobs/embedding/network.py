@@ -1,4 +1,4 @@
-"""Load ResNet-18 up to its second-to-last layer."""
+"""Load a backbone with its weights, without its last layer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pickle
 import struct
 
 import torch
-from torchvision.models import resnet18
 
 from jobs.base.errors import LookalikeError
+from jobs.embedding.backbones import Backbone
 from jobs.embedding.weights import RANDOM_SEED, Weights
 
 # What torch.load and load_state_dict raise on files that hold something else, or code.
@@ -27,29 +27,29 @@ _LOADING_ERRORS = (
 )
 
 
-def load_network(weights: Weights) -> torch.nn.Module:
-    """ResNet-18 with ``weights`` and without its last layer: (n, 3, 224, 224) float32 -> (n, 512).
+def load_network(backbone: Backbone, weights: Weights) -> torch.nn.Module:
+    """``backbone`` with ``weights`` and without its last layer: (n, 3, side, side) float32 -> (n, d).
 
     Whatever number type the file has, the network holds float32.
 
-    Raises LookalikeError where the file is unsafe to load, is not ResNet-18's, holds values that
-    are no numbers or is not the file that was found.
+    Raises LookalikeError where the file is unsafe to load, is not of this backbone, holds values that
+    are not finite or is not the file that was found.
     """
     if weights.file is None:
-        network = _random()
+        network = _random(backbone)
     else:
-        network = resnet18(weights=None)
+        network = backbone.build()
         content = _read(weights)
         try:
             network.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
         except _LOADING_ERRORS as error:
             raise LookalikeError(
-                f"weights {weights.file} is not a state dict of torchvision's resnet18: "
+                f"weights {weights.file} is not a state dict of {backbone.name}: "
                 f"save model.state_dict() of one ({type(error).__name__})."
             ) from error
     if not all(torch.isfinite(tensor).all() for tensor in network.state_dict().values()):
-        raise LookalikeError(f"weights {weights.file} hold values that are no numbers: take another file.")
-    network.fc = torch.nn.Identity()
+        raise LookalikeError(f"weights {weights.file} hold values that are not finite: choose another file.")
+    setattr(network, backbone.head, torch.nn.Identity())
     network.eval().requires_grad_(False)
     return network
 
@@ -67,8 +67,7 @@ def _read(weights: Weights) -> bytes:
     return content
 
 
-def _random() -> torch.nn.Module:
+def _random(backbone: Backbone) -> torch.nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
-        network: torch.nn.Module = resnet18(weights=None)
-        return network
+        return backbone.build()

@@ -1,4 +1,4 @@
-"""From a picture file's bytes to 224 x 224 pixels.
+"""From a picture file's bytes to the square that is embedded.
 
 Equal to Pillow's decoders and torchvision's transforms on Pillow's images, but for values that are
 rounded to the next of 256, at more than twice the speed: libjpeg-turbo decodes straight into an array,
@@ -18,12 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional
 
-from jobs.embedding.model import GEOMETRIES, SIDE
+from jobs.embedding.backbones import Backbone
 from jobs.intake.decode import open_picture, orientation, to_rgb
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""Per channel, on a scale of 0 to 1: torchvision's weights were trained on pictures normalised by these."""
 
 MAX_ASPECT = 16
 
@@ -42,12 +38,12 @@ _UPRIGHT: dict[object, Callable[[Pixels], Pixels]] = {
 }
 
 
-def resized(content: bytes, geometry: str) -> NDArray[np.uint8]:
-    """Decode a picture file's bytes and bring them to what is embedded: (224, 224, 3) RGB.
+def resized(content: bytes, backbone: Backbone, geometry: str) -> NDArray[np.uint8]:
+    """Decode a picture file's bytes and bring them to what ``backbone`` embeds: (side, side, 3) RGB.
 
     Raises BadPictureError with the reason.
     """
-    rows: NDArray[np.uint8] = resize(decode(content), geometry).permute(1, 2, 0).numpy()
+    rows: NDArray[np.uint8] = resize(decode(content), backbone, geometry).permute(1, 2, 0).numpy()
     return rows
 
 
@@ -77,9 +73,9 @@ def _pixels(rows: NDArray[np.uint8]) -> Pixels:
     return torch.from_numpy(rows).permute(2, 0, 1)
 
 
-def resize(pixels: Pixels, geometry: str) -> Pixels:
-    """Bring pixels of any size to (3, 224, 224) by one of ``GEOMETRIES``."""
-    return _RESIZE[geometry](pixels)
+def resize(pixels: Pixels, backbone: Backbone, geometry: str) -> Pixels:
+    """Bring pixels of any size to (3, side, side) by a geometry of jobs/base/options.py."""
+    return _RESIZE[geometry](pixels, backbone)
 
 
 def _scale(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -92,27 +88,28 @@ def _cut(pixels: Pixels, height: int, width: int) -> Pixels:
     return pixels[:, top : top + height, left : left + width]
 
 
-def _squash(pixels: Pixels) -> Pixels:
-    return _scale(pixels, SIDE, SIDE)
+def _squash(pixels: Pixels, backbone: Backbone) -> Pixels:
+    return _scale(pixels, backbone.side, backbone.side)
 
 
-def _crop(pixels: Pixels) -> Pixels:
+def _crop(pixels: Pixels, backbone: Backbone) -> Pixels:
     # A picture thin as a thread would be blown up to gigabytes; its centre is all that is kept anyway.
     longest = MAX_ASPECT * min(pixels.shape[1:])
     centre = _cut(pixels, *(min(longest, side) for side in pixels.shape[1:]))
     shorter = min(centre.shape[1:])
-    scaled = _scale(centre, *(256 * side // shorter for side in centre.shape[1:]))
-    return _cut(scaled, SIDE, SIDE)
+    scaled = _scale(centre, *(backbone.crop * side // shorter for side in centre.shape[1:]))
+    return _cut(scaled, backbone.side, backbone.side)
 
 
-def _pad(pixels: Pixels) -> Pixels:
-    scale = SIDE / max(pixels.shape[1:])
-    height, width = (max(1, round(side * scale)) for side in pixels.shape[1:])
-    padded = torch.tensor([round(255 * mean) for mean in MEAN], dtype=torch.uint8)
-    padded = padded[:, None, None].repeat(1, SIDE, SIDE)
-    top, left = (SIDE - height) // 2, (SIDE - width) // 2
+def _pad(pixels: Pixels, backbone: Backbone) -> Pixels:
+    side = backbone.side
+    scale = side / max(pixels.shape[1:])
+    height, width = (max(1, round(length * scale)) for length in pixels.shape[1:])
+    padded = torch.tensor([round(255 * mean) for mean in backbone.mean], dtype=torch.uint8)
+    padded = padded[:, None, None].repeat(1, side, side)
+    top, left = (side - height) // 2, (side - width) // 2
     padded[:, top : top + height, left : left + width] = _scale(pixels, height, width)
     return padded
 
 
-_RESIZE = dict(zip(GEOMETRIES, (_squash, _crop, _pad), strict=True))
+_RESIZE = {"squash": _squash, "crop": _crop, "pad": _pad}

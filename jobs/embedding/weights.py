@@ -1,4 +1,4 @@
-"""ResNet-18's weights: ImageNet's, a file of one's own, or random ones. Found here, loaded by ``network``."""
+"""A backbone's weights: ImageNet's, a file of one's own, or random ones; ``network`` loads them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from pathlib import Path
 
 from jobs.base.download import download, file_sha256
 from jobs.base.errors import LookalikeError, UnreachableError
+from jobs.embedding.backbones import Backbone
 
 log = logging.getLogger(__name__)
 
-IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
-IMAGENET_SHA256 = "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"
-IMAGENET_BYTES = 46_830_571
 RANDOM_SEED = 0
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a ResNet-18 state dict lies and what it is."""
+    """Where a state dict lies and what it is."""
 
     name: str
     """``imagenet``, ``random`` or the file's absolute path: what ``find_weights`` takes again."""
@@ -32,10 +30,12 @@ class Weights:
     """Of the file's bytes."""
 
 
-def find_weights(spec: str, *, random_if_unreachable: bool = False, patience_s: float = 60) -> Weights:
+def find_weights(
+    spec: str, backbone: Backbone, *, random_if_unreachable: bool = False, patience_s: float = 60
+) -> Weights:
     """Find ``imagenet``, ``random`` or the state-dict file that ``spec`` names; nothing is loaded.
 
-    ``imagenet`` is torchvision's IMAGENET1K_V1, hash-checked, from the torch cache or
+    ``imagenet`` is what the backbone's makers trained on it, hash-checked, from the torch cache or
     downloaded within ``patience_s`` seconds; where that fails and
     ``random_if_unreachable`` is set, random weights take its place, with a warning.
 
@@ -45,7 +45,7 @@ def find_weights(spec: str, *, random_if_unreachable: bool = False, patience_s: 
     if spec == "random":
         return _random()
     if spec == "imagenet":
-        return _imagenet(random_if_unreachable, patience_s)
+        return _imagenet(backbone, random_if_unreachable, patience_s)
     file = Path(spec).expanduser().absolute()
     try:
         return Weights(str(file), file, file_sha256(file))
@@ -63,14 +63,19 @@ def torch_cache() -> Path:
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
-def _imagenet(random_if_unreachable: bool, patience_s: float) -> Weights:
-    cached = torch_cache() / Path(IMAGENET_URL).name
+def _imagenet(backbone: Backbone, random_if_unreachable: bool, patience_s: float) -> Weights:
+    published = backbone.imagenet
+    if published is None:
+        raise LookalikeError(
+            f"{backbone.name} has no ImageNet weights: give random or the path of a state dict."
+        )
+    cached = torch_cache() / Path(published.url).name
     try:
         download(
-            IMAGENET_URL,
+            published.url,
             cached,
-            sha256=IMAGENET_SHA256,
-            max_bytes=IMAGENET_BYTES,
+            sha256=published.sha256,
+            max_bytes=published.bytes,
             patience_s=patience_s,
         )
     except UnreachableError as error:
@@ -81,7 +86,7 @@ def _imagenet(random_if_unreachable: bool, patience_s: float) -> Weights:
             "colours and shapes are compared, not what ImageNet taught."
         )
         return _random()
-    return Weights("imagenet", cached, IMAGENET_SHA256)
+    return Weights("imagenet", cached, published.sha256)
 
 
 def _random() -> Weights:

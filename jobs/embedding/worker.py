@@ -1,6 +1,6 @@
 """Embed shards: what runs in the process that ``EmbeddingProcess`` starts.
 
-Each thread takes a batch of pictures through all of it: read, check, decode, resize, leave the 224 x 224
+Each thread takes a batch of pictures through all of it: read, check, decode, resize, leave the resized
 copy, forward. So every core is busy whatever part takes longest, and only a few batches are in memory.
 """
 
@@ -24,15 +24,13 @@ from PIL import Image
 from jobs.base.atomic import staged_file
 from jobs.base.errors import LookalikeError
 from jobs.embedding.embedder import ImageEmbedder
-from jobs.embedding.model import Model
+from jobs.embedding.model import RESIZED_QUALITY, Model
 from jobs.embedding.resize import resized
 from jobs.embedding.shards import Outcome, Picture, Shard
 from jobs.intake.decode import BadPictureError
-from jobs.intake.scan import content_id
-from jobs.store.embeddings import DIMENSION, EmbeddingStore
+from jobs.intake.look import content_id
+from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import DataRoot, resized_file
-
-RESIZED_QUALITY = 90
 
 Crashed = Mapping[str, str]
 """Id -> reason of pictures that took an earlier process along."""
@@ -84,7 +82,7 @@ def serve(
         while True:
             task = connection.recv()
             if isinstance(task, Picture):
-                _decode(task, model.geometry, Marks(slots), Outcome())
+                _decode(task, model, Marks(slots), Outcome())
                 connection.send(None)
                 continue
             if worker is None:
@@ -109,10 +107,10 @@ class Worker:
     def embed(self, shards: Iterable[Shard], crashed: Crashed) -> Iterator[int | Outcome]:
         """Embed and store ``shards``; yield how many pictures are done, and at a shard's end its Outcome."""
         outcome, done = Outcome(), list[_Done]()
-        for batch, found, told in self._batches(shards, crashed):
+        for batch, found, became in self._batches(shards, crashed):
             done.append(found)
-            outcome.broken |= told.broken
-            outcome.lost |= told.lost
+            outcome.broken |= became.broken
+            outcome.lost |= became.lost
             yield len(batch.pictures)
             if batch.ends_shard:
                 ids = [id_ for part in done for id_ in part.ids]
@@ -142,46 +140,48 @@ class Worker:
                 yield _Batch(shard[start : start + size], start + size >= len(shard))
 
     def _embed_batch(self, pictures: Sequence[Picture], crashed: Crashed) -> tuple[_Done, Outcome]:
-        told = Outcome(
+        model = self.embedder.model
+        outcome = Outcome(
             broken={picture.id: crashed[picture.id] for picture in pictures if picture.id in crashed}
         )
         ids, batch = [], []
         for picture in pictures:
             pixels = None
             if picture.id not in crashed:
-                pixels = _decode(picture, self.embedder.model.geometry, self.marks, told)
+                pixels = _decode(picture, model, self.marks, outcome)
             if pixels is not None:
-                target = resized_file(self.root, self.embedder.model.geometry, picture.id)
+                target = resized_file(self.root, model.resized, picture.id)
                 with staged_file(target, scratch=self.root.resized_scratch) as staging:
                     Image.fromarray(pixels).save(staging, "JPEG", quality=RESIZED_QUALITY)
                 ids.append(picture.id)
                 batch.append(pixels)
-        embeddings = self.embedder.forward(np.stack(batch)) if ids else np.empty((0, DIMENSION), np.float32)
-        return _Done(ids, embeddings), told
+        none = np.empty((0, model.backbone.dimension), np.float32)
+        embeddings = self.embedder.forward(np.stack(batch)) if ids else none
+        return _Done(ids, embeddings), outcome
 
 
-def _decode(picture: Picture, geometry: str, marks: Marks, told: Outcome) -> NDArray[np.uint8] | None:
-    """The picture's (224, 224, 3) pixels, or None and why not in ``told``."""
-    content = _read(picture, told)
+def _decode(picture: Picture, model: Model, marks: Marks, outcome: Outcome) -> NDArray[np.uint8] | None:
+    """The picture's (side, side, 3) pixels, or None and why not in ``outcome``."""
+    content = _read(picture, outcome)
     if content is None:
         return None
     with marks(picture.id):
         try:
-            return resized(content, geometry)
+            return resized(content, model.backbone, model.geometry)
         except BadPictureError as error:
-            told.broken[picture.id] = str(error)
+            outcome.broken[picture.id] = str(error)
             return None
 
 
-def _read(picture: Picture, told: Outcome) -> bytes | None:
+def _read(picture: Picture, outcome: Outcome) -> bytes | None:
     """The bytes of the first file that still holds ``picture``; those before it are lost."""
     for path in picture.paths:
         try:
             content = Path(path).read_bytes()
         except OSError as error:
-            told.lost[path] = f"cannot be read: {error.strerror}"
+            outcome.lost[path] = f"cannot be read: {error.strerror}"
             continue
         if content_id(content) == picture.id:
             return content
-        told.lost[path] = "changed while it was taken in: run again"
+        outcome.lost[path] = "changed while it was taken in: run again"
     return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,21 +40,21 @@ class Choice:
     num_hash_tables: int
     bucket_length: float
     sample: int
-    refined: int
+    candidates: int
     """Candidates to refine among the pictures of the sample."""
     growth: float
     """Candidates grow with the pictures to this power: measured between the sample and a quarter of it."""
 
-    def refined_of(self, pictures: int) -> int:
+    def candidates_for(self, pictures: int) -> int:
         """Candidates to refine where there are so many pictures."""
-        return math.ceil(self.refined * math.pow(pictures / self.sample, self.growth))
+        return math.ceil(self.candidates * math.pow(pictures / self.sample, self.growth))
 
 
 @dataclass(frozen=True)
 class Prediction:
     """What a choice promises, by queries that did not choose it."""
 
-    refined: int
+    candidates: int
     recall: float
     lower_bound: float
 
@@ -74,15 +73,6 @@ class Moments:
         """The moments of what (n, 512) vectors reduce to by (512, p) components."""
         reduced = vectors @ components
         return cls(components, reduced.mean(axis=0), np.cov(reduced, rowvar=False))
-
-    def save(self, file: Path) -> None:
-        with file.open("wb") as opened:
-            np.savez(opened, components=self.components, mean=self.mean, covariance=self.covariance)
-
-    @classmethod
-    def load(cls, file: Path) -> Moments:
-        with np.load(file, allow_pickle=False) as arrays:
-            return cls(arrays["components"], arrays["mean"], arrays["covariance"])
 
     def reduced(self, dimension: int) -> Moments:
         """The same for the first ``dimension`` components."""
@@ -132,14 +122,15 @@ def choose(
                 ranks, ranks_of_few = _ranks(scores, true), _ranks(scores[:, : len(few)], true_of_few)
                 growth = math.log(_fewest(ranks, target) / _fewest(ranks_of_few, target))
                 growth = min(max(growth / math.log(len(vectors) / len(few)), 0.0), 1.0)
-                refined = _fewest(ranks[chooses], target)
+                candidates = _fewest(ranks[chooses], target)
                 while (
-                    refined < len(vectors) and recall_lower_bound(_recalls(ranks[confirms], refined)) < target
+                    candidates < len(vectors)
+                    and recall_lower_bound(_recalls(ranks[confirms], candidates)) < target
                 ):
-                    refined += max(1, refined // 20)
-                choice = Choice(pictures, dimension, tables, bucket_length, len(vectors), refined, growth)
+                    candidates += max(1, candidates // 20)
+                choice = Choice(pictures, dimension, tables, bucket_length, len(vectors), candidates, growth)
                 row = sketch.row_bytes / (4 * vectors.shape[1])
-                cost = row + RANDOM_READ * choice.refined_of(pictures) / pictures
+                cost = row + RANDOM_READ * choice.candidates_for(pictures) / pictures
                 if cost < least:
                     least = cost
                     best = choice, _predict(choice, ranks[confirms], len(vectors), pictures)
@@ -169,8 +160,8 @@ def check(
 
 def _predict(choice: Choice, ranks: Rows, sample: int, pictures: int) -> Prediction:
     """By ranks among ``sample`` pictures, for ``pictures``."""
-    recalls = _recalls(ranks, choice.refined_of(sample))
-    return Prediction(choice.refined_of(pictures), float(recalls.mean()), recall_lower_bound(recalls))
+    recalls = _recalls(ranks, choice.candidates_for(sample))
+    return Prediction(choice.candidates_for(pictures), float(recalls.mean()), recall_lower_bound(recalls))
 
 
 def _shuffled(vectors: Floats, seed: int) -> Floats:
@@ -193,8 +184,8 @@ def _ranks(scores: Floats, true: Rows) -> Rows:
     return np.stack([(scores < one[:, None]).sum(axis=1) for one in of_true.T], axis=1)
 
 
-def _recalls(ranks: Rows, refined: int) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = (ranks < refined).mean(axis=1)
+def _recalls(ranks: Rows, candidates: int) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = (ranks < candidates).mean(axis=1)
     return found
 
 

@@ -1,7 +1,7 @@
 """Find the nearest of many vectors: by their packed hashes, or by looking at each.
 
 Both scan blocks of rows for the lowest scores and keep them by one rule: the lowest score, then the
-smaller row. The kept rows are compared truly.
+smaller row. The kept rows are re-ranked by exact distance.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def nearest_by_sketch(
     vectors: Floats,
     queries: Floats,
     k: int,
-    refined: int,
+    candidates: int,
 ) -> tuple[Rows, Floats]:
-    """Find the k rows of ``vectors`` nearest to each query, looking only at ``refined`` of them.
+    """Find the k rows of ``vectors`` nearest to each query, with ``candidates`` re-ranked by exact distance.
 
-    ``packed`` (n, bytes), ``norms`` (n,) and ``vectors`` (n, 512) may be memory-mapped; ``queries``
-    (q, 512). Vectors have length 1. Returns row numbers and Euclidean distances, (q, min(k, n)),
+    ``packed`` (n, bytes), ``norms`` (n,) and ``vectors`` (n, d) may be memory-mapped; ``queries``
+    (q, d). Vectors have length 1. Returns row numbers and Euclidean distances, (q, min(k, n)),
     ascending; ties go to the smaller row number.
     """
     weights = sketch.weights(queries)
@@ -53,11 +53,11 @@ def nearest_by_sketch(
         return np.subtract(norms[rows], scores, out=scores)
 
     score = score_few if len(queries) <= FEW else score_many
-    return _refine(vectors, queries, scan(len(vectors), len(queries), max(refined, k), score), k)
+    return _rerank(vectors, queries, scan(len(vectors), len(queries), max(candidates, k), score), k)
 
 
 def nearest_exactly(vectors: Floats, queries: Floats, k: int) -> tuple[Rows, Floats]:
-    """Find the k rows of ``vectors`` (n, 512) nearest to each query (q, 512) by blocked matrix products.
+    """Find the k rows of ``vectors`` (n, d) nearest to each query (q, d) by blocked matrix products.
 
     Vectors have length 1. Returns the same as ``nearest_by_sketch``.
     """
@@ -66,8 +66,8 @@ def nearest_exactly(vectors: Floats, queries: Floats, k: int) -> tuple[Rows, Flo
         scores: Floats = -queries @ vectors[rows].T
         return scores
 
-    # Twice as many as asked for: rounding may swap near ties, which true distances settle.
-    return _refine(vectors, queries, scan(len(vectors), len(queries), 2 * k, score), k)
+    # Twice as many as asked for: rounding may swap near ties, which exact distances settle.
+    return _rerank(vectors, queries, scan(len(vectors), len(queries), 2 * k, score), k)
 
 
 def nearest_others(vectors: Floats, queries: Floats, k: int) -> Rows:
@@ -146,8 +146,8 @@ def _thin(scores: Floats, kept: Rows, count: int, keep: int) -> tuple[int, np.fl
     return left, limit
 
 
-def _refine(vectors: Floats, queries: Floats, candidates: Rows, k: int) -> tuple[Rows, Floats]:
-    """The k of each query's candidate rows that truly are nearest."""
+def _rerank(vectors: Floats, queries: Floats, candidates: Rows, k: int) -> tuple[Rows, Floats]:
+    """The k of each query's candidate rows that are nearest by exact distance."""
     found = np.empty((len(queries), min(k, candidates.shape[1])), np.int64)
     distances = np.empty(found.shape, np.float32)
     for number, (query, rows) in enumerate(zip(queries, candidates, strict=True)):

@@ -9,7 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import skew
 
+from jobs.lsh.sketch import Floats
+
 Ints = NDArray[np.int64]
+
+TIE = 1e-6
+"""A neighbour this share farther than the true k-th counts as found: the two are tied."""
+
+
+def recalls(found: Floats, exact: Floats) -> NDArray[np.float64]:
+    """The share of the true neighbours that each query found, both by (q, k) distances."""
+    there = np.isfinite(exact).sum(axis=1)
+    farthest = np.where(np.isfinite(exact), exact, -np.inf).max(axis=1, keepdims=True)
+    share: NDArray[np.float64] = (found <= farthest * (1 + TIE)).sum(axis=1) / there
+    return share
 
 
 @dataclass(frozen=True)

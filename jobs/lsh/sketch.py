@@ -19,8 +19,7 @@ with ``|y^|^2`` stored beside the codes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +35,7 @@ class Sketch:
     """How hashes are packed and decoded: p reduced values, L hash tables."""
 
     components: Floats
-    """(512, p): a unit vector times this is its reduced vector."""
+    """(d, p): a unit vector times this is its reduced vector."""
     zero: NDArray[np.int32]
     """(L,): the hash that is packed as 0 in each table."""
     decoder: Floats
@@ -76,18 +75,9 @@ class Sketch:
         return squares
 
     def weights(self, queries: Floats) -> Floats:
-        """(q, 512) unit vectors -> (q, L): what a code counts for a query."""
+        """(q, d) unit vectors -> (q, L): what a code counts for a query."""
         found = (queries @ self.components @ self.decoder).astype(np.float32, copy=False)
         return found + found
-
-    def save(self, file: Path) -> None:
-        with file.open("wb") as opened:
-            np.savez(opened, **{field.name: getattr(self, field.name) for field in fields(self)})
-
-    @classmethod
-    def load(cls, file: Path) -> Sketch:
-        with np.load(file, allow_pickle=False) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
 
 def make_sketch(
@@ -99,7 +89,7 @@ def make_sketch(
 ) -> Sketch:
     """Derive packing and decoding from the model and the moments of the reduced vectors.
 
-    ``components`` (512, p), ``planes`` (L, p) unit rows, ``mean`` (p,), ``covariance`` (p, p).
+    ``components`` (d, p), ``planes`` (L, p) unit rows, ``mean`` (p,), ``covariance`` (p, p).
     """
     centre = planes @ mean
     zero = np.floor(centre / bucket_length).astype(np.int32) - LEVELS // 2

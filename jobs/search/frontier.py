@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,11 @@ Codes = NDArray[np.uint8]
 
 
 def sketch_frontier(
-    opened: list[Part], sketch: Sketch, queries: Floats, own: Rows, true: Rows
+    opened: Sequence[Part], sketch: Sketch, queries: Floats, own: Rows, true: Rows
 ) -> list[list[float]]:
     """[share compared, recall] for ever more candidates, ranked by the sketch.
 
-    ``queries`` (q, 512) are pictures ``own`` (q,) of the index, ``true`` (q, k) their exact
+    ``queries`` (q, d) are pictures ``own`` (q,) of the index, ``true`` (q, k) their exact
     neighbours, both as rows of all parts one after the other.
     """
     weights = sketch.weights(queries)
@@ -44,7 +44,7 @@ def sketch_frontier(
     return [[float(count / pictures), float((ranks < count).mean())] for count in counts]
 
 
-def stock_frontier(opened: list[Part], sketch: Sketch, own: Rows, true: Rows) -> list[list[float]]:
+def stock_frontier(opened: Sequence[Part], sketch: Sketch, own: Rows, true: Rows) -> list[list[float]]:
     """[share compared, recall, tables] as Spark compares: all with an equal hash in 1, 2, 3 ... tables."""
     asked = _rows(opened, sketch, own)[0]
     of_true = _rows(opened, sketch, true.ravel())[0].reshape(*true.shape, -1)
@@ -62,7 +62,7 @@ def stock_frontier(opened: list[Part], sketch: Sketch, own: Rows, true: Rows) ->
     return [[float(compared[table]), float(found[table]), table + 1] for table in range(tables)]
 
 
-def _blocks(opened: list[Part], sketch: Sketch) -> Iterator[tuple[Codes, Floats]]:
+def _blocks(opened: Sequence[Part], sketch: Sketch) -> Iterator[tuple[Codes, Floats]]:
     """Codes (m, L) and norms (m,) of all pictures, a block at a time."""
     for part in opened:
         for start in range(0, len(part.ids), BLOCK):
@@ -70,7 +70,7 @@ def _blocks(opened: list[Part], sketch: Sketch) -> Iterator[tuple[Codes, Floats]
             yield sketch.unpack(part.codes[rows]), part.norms[rows]
 
 
-def _rows(opened: list[Part], sketch: Sketch, rows: Rows) -> tuple[Codes, Floats]:
+def _rows(opened: Sequence[Part], sketch: Sketch, rows: Rows) -> tuple[Codes, Floats]:
     """Codes (m, L) and norms (m,) of some rows of all parts one after the other."""
     packed = np.empty((len(rows), opened[0].codes.shape[1]), np.uint8)
     norms = np.empty(len(rows), np.float32)

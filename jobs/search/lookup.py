@@ -4,108 +4,89 @@ from __future__ import annotations
 
 import random
 import re
-from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from jobs.base.atomic import staged_file
 from jobs.base.errors import LookalikeError
-from jobs.embedding.model import Model
-from jobs.embedding.weights import find_weights
 from jobs.intake.decode import BadPictureError
-from jobs.intake.scan import content_id
+from jobs.intake.look import content_id
 from jobs.lsh.sketch import Floats
-from jobs.store.embeddings import EmbeddingStore
-from jobs.store.packed import Part, parts
-from jobs.store.root import QUERY_PICTURE, DataRoot
-from jobs.store.versions import Index
+from jobs.search.opened import OpenIndex
+from jobs.store.answers import Caption
+from jobs.store.gallery import Gallery, Row
 
 RANDOM = "random"
+"""The query that draws a picture of the index."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A picture that is asked about: ``told`` has id (None where it is not in the index), path, label
-    and class_name; ``vector`` is (1, 512), of length 1."""
+    """A picture that is asked about: what it is called, and its (1, d) vector of length 1."""
 
-    told: dict[str, Any]
+    caption: Caption
     vector: Floats
 
 
-def look_up(root: DataRoot, index: Index, query: str, seed: int, folder: Path) -> Asked:
+def look_up(
+    index: OpenIndex, gallery: Gallery, query: str, *, seed: int, embed: Callable[[bytes], Floats]
+) -> Asked:
     """Find the picture that ``query`` names.
 
     It is ``random`` (drawn by ``seed``), an id, a path or a file name in the index, or the path of
-    any other picture, which is embedded by the index's own model; then its 224 x 224 copy is left in
-    ``folder``. Raises LookalikeError where it can't be had.
+    any other picture, whose bytes ``embed`` turns into a (1, d) embedding, or raises BadPictureError.
+
+    Raises LookalikeError where it can't be had.
     """
     if query == RANDOM:
-        rows = index.captions()
-        return _of_index(index, rows[random.Random(seed).randrange(len(rows))])
+        return _of_index(index, gallery.at(random.Random(seed).randrange(len(gallery))))
     if re.fullmatch(r"[0-9a-f]{32}", query):
-        if known := index.captions(id=[query]):
-            return _of_index(index, known[0])
+        if known := gallery.picture(query):
+            return _of_index(index, known)
         raise LookalikeError(f"the index holds no picture with id {query}: choose another.")
     file = Path(query).expanduser()
-    rows, path = index.captions(), str(file.absolute())
-    by_path = [row for row in rows if row["path"] == path]
-    by_name = [row for row in rows if row["path"].rpartition("/")[2] == query]
-    for named in (by_path, by_name):
-        if len(named) > 1:
-            raise LookalikeError(f"{query!r} names several pictures of the index: give a path or an id.")
-        if named:
-            return _of_index(index, named[0])
-    return _from_file(root, index, file, folder)
+    named = gallery.named(str(file.absolute())) or gallery.named(query)
+    if len(named) > 1:
+        raise LookalikeError(f"{query!r} names several pictures of the index: give a path or an id.")
+    if named:
+        return _of_index(index, named[0])
+    return _from_file(index, gallery, file, embed)
 
 
-def _of_index(index: Index, told: dict[str, Any]) -> Asked:
-    wanted = told["id"].encode()
-    for name in parts(index.packed):
-        part = Part.open(name)
-        row = bisect_left(part.ids, wanted)
-        if row < len(part.ids) and part.ids[row] == wanted:
-            return Asked(told, np.array(part.vectors[row : row + 1]))
-    raise LookalikeError(f"{index.packed} holds no vector of {wanted.decode()}: build the index again.")
+def caption_of(picture: Row) -> Caption:
+    return Caption(
+        id=picture["id"], path=picture["path"], label=picture["label"], class_name=picture["class_name"]
+    )
 
 
-def _from_file(root: DataRoot, index: Index, file: Path, folder: Path) -> Asked:
-    """Look a file up by its bytes, else embed it by the model that made the index."""
-    # Only such a query needs PyTorch, which takes seconds to import.
-    from jobs.embedding.embedder import ImageEmbedder
-    from jobs.embedding.resize import resized
+def _of_index(index: OpenIndex, picture: Row) -> Asked:
+    vector = index.vector(picture["id"])
+    if vector is None:
+        raise LookalikeError(f"{index.packed} holds no vector of {picture['id']}: rebuild the index.")
+    return Asked(caption_of(picture), vector)
 
-    told = index.manifest()["model"]
+
+def _from_file(index: OpenIndex, gallery: Gallery, file: Path, embed: Callable[[bytes], Floats]) -> Asked:
+    """Look a file up by its bytes, else embed it."""
     try:
         content = file.read_bytes()
-        if known := index.captions(id=[content_id(content)]):
-            return _of_index(index, known[0])
     except OSError as error:
         raise LookalikeError(
             f"{str(file)!r} is neither in the index nor a file that can be read ({error.strerror}): "
             "give an id, a path or random."
         ) from error
+    if known := gallery.picture(content_id(content)):
+        return _of_index(index, known)
     try:
-        pixels = resized(content, told["geometry"])
+        embedding = embed(content)
     except BadPictureError as error:
         raise LookalikeError(f"{str(file)!r} can't be used as a query: {error}.") from error
-    model = Model(find_weights(told["weights"]), told["geometry"], told["precision"])
-    if model.fingerprint != told["fingerprint"]:
-        raise LookalikeError(
-            f"weights {told['weights']} are not those that made index {index.version} "
-            f"(fingerprint {model.fingerprint}, not {told['fingerprint']}): build the index anew."
-        )
-    embedder = ImageEmbedder(model, kept=EmbeddingStore(root.embeddings / model.fingerprint).openvino)
-    with staged_file(folder / QUERY_PICTURE) as staging:
-        Image.fromarray(pixels).save(staging, "JPEG", quality=90)
-    embedding = embedder.forward(pixels[None])
     length = float(np.linalg.norm(embedding))
     if not 0 < length < np.inf:
         raise LookalikeError(
-            f"{str(file)!r} has an embedding of length {length}, which is like nothing: ask about another."
+            f"{str(file)!r} has an all-zero or non-finite embedding: choose another picture."
         )
-    asked = {"id": None, "path": str(file.absolute()), "label": None, "class_name": None}
-    return Asked(asked, embedding / np.float32(length))
+    caption = Caption(id=None, path=str(file.absolute()), label=None, class_name=None)
+    return Asked(caption, embedding / np.float32(length))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.ml.feature import (
     BucketedRandomProjectionLSH,
     BucketedRandomProjectionLSHModel,
@@ -18,11 +18,11 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.calibrate import Calibration, planes_of
-from jobs.lsh.choice import Moments
-from jobs.lsh.sketch import Sketch, make_sketch
-from jobs.store.packed import ROW, Part, array_of, unpack
-from jobs.store.versions import Index
+from jobs.lsh.sketch import make_sketch
+from jobs.spark.parts import ROW, unpack
+from jobs.store.calibrations import Calibration
+from jobs.store.packed import Part, array_of, load_sketch, save_sketch
+from jobs.store.versions import Index, Lsh
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def hashed(
     pictures: DataFrame,
     index: Index,
     calibration: Calibration,
-    lsh: dict[str, Any],
+    lsh: Lsh,
     base: Index | None,
 ) -> DataFrame:
     """``pictures`` (id, vector) as rows to be packed; the models go into ``index``, ready to be used.
@@ -48,7 +48,7 @@ def hashed(
         fresh = pictures.join(spark.read.parquet(str(base.captions_file)).select("id"), "id", "left_anti")
         log.info(f"{known.count():,} pictures keep the hashes of index {base.version}")
     else:
-        if calibration.choice:
+        if lsh["reduced_dimension"] is not None:
             shutil.copytree(calibration.reduction, index.reduction)
         _fit(pictures, index, calibration, lsh)
         known, fresh = None, pictures
@@ -56,25 +56,34 @@ def hashed(
     return rows.unionByName(known) if known else rows
 
 
-def _fit(pictures: DataFrame, index: Index, calibration: Calibration, lsh: dict[str, Any]) -> None:
+def _fit(pictures: DataFrame, index: Index, calibration: Calibration, lsh: Lsh) -> None:
     """Fit and save the LSH model and, from the planes it really has, how its hashes are decoded."""
-    reduced = PCAModel.load(str(index.reduction)).transform(pictures) if calibration.choice else pictures
+    is_reduced = lsh["reduced_dimension"] is not None
+    reduced = PCAModel.load(str(index.reduction)).transform(pictures) if is_reduced else pictures
     fitted = BucketedRandomProjectionLSH(
-        inputCol="reduced" if calibration.choice else "vector",
+        inputCol="reduced" if is_reduced else "vector",
         outputCol="hashes",
         bucketLength=lsh["bucket_length"],
         numHashTables=lsh["num_hash_tables"],
         seed=lsh["seed"],
     ).fit(reduced)
     fitted.save(str(index.lsh_model))
-    if calibration.choice:
-        moments = Moments.load(calibration.moments)
+    if is_reduced:
+        moments = calibration.moments()
         planes, width = planes_of(fitted), fitted.getBucketLength()
-        make_sketch(moments.components, planes, width, moments.mean, moments.covariance).save(index.sketch)
+        sketch = make_sketch(moments.components, planes, width, moments.mean, moments.covariance)
+        save_sketch(index.sketch, sketch)
+
+
+def planes_of(model: BucketedRandomProjectionLSHModel) -> NDArray[np.float64]:
+    """The model's (L, p) random unit vectors, a row per table."""
+    # PySpark shows them nowhere; its own way to the JVM is shorter than the saved model's Parquet.
+    planes: NDArray[np.float64] = model._call_java("randMatrix").toArray()
+    return planes
 
 
 def _hash(pictures: DataFrame, index: Index) -> DataFrame:
-    sketch = Sketch.load(index.sketch)
+    sketch = load_sketch(index.sketch)
     reduced = PCAModel.load(str(index.reduction)).transform(pictures)
     hashes = BucketedRandomProjectionLSHModel.load(str(index.lsh_model)).transform(reduced)
     columns = hashes.select(

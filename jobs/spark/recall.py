@@ -3,54 +3,46 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
 from jobs.lsh.choice import QUERIES, recall_lower_bound
-from jobs.lsh.sketch import Floats
-from jobs.search.search import exact_search, sketch_search
+from jobs.lsh.quality import recalls
+from jobs.search.opened import OpenIndex
+from jobs.spark.search import search_by_spark
 from jobs.store.packed import draw
-from jobs.store.versions import Index
+from jobs.store.versions import Recall
 
 log = logging.getLogger(__name__)
 
-TIE = 1e-6
-"""A neighbour this share farther than the true k-th counts as found: the two are tied."""
 RAISES = 10
 
 
-def recalls(found: Floats, exact: Floats) -> NDArray[np.float64]:
-    """The share of the true neighbours that each query found, both by (q, k) distances."""
-    there = np.isfinite(exact).sum(axis=1)
-    farthest = np.where(np.isfinite(exact), exact, -np.inf).max(axis=1, keepdims=True)
-    share: NDArray[np.float64] = (found <= farthest * (1 + TIE)).sum(axis=1) / there
-    return share
-
-
 def measure_recall(
-    spark: SparkSession, index: Index, *, k: int, target: float, refined: int, fixed: bool, seed: int
-) -> tuple[int, dict[str, Any]]:
+    spark: SparkSession, index: OpenIndex, *, target: float, fixed: bool, seed: int
+) -> tuple[int, Recall]:
     """Compare the index's answers to exact ones on ``QUERIES`` pictures drawn by ``seed``.
 
-    Where the lower bound misses ``target``, a quarter more candidates are refined and other
-    pictures asked, up to ten times; not so where ``refined`` is ``fixed``.
-    Returns the candidates refined and the manifest's ``recall``.
+    Where the lower bound misses ``target``, a quarter more candidates are re-ranked and other
+    pictures asked, up to ten times; not so where the index's candidates are ``fixed``.
+    Returns the candidates and the manifest's ``recall``.
     """
+    k = index.k
     for again in range(RAISES):
-        ids, queries = draw(index.packed, QUERIES, seed + again)
-        search = sketch_search(index, {"refined": refined, "recall": {"k": k}}, k)
-        exact = exact_search(index).by_spark(spark, queries, ids, k)[1]
-        found = search.by_spark(spark, queries, ids, k)[1]
+        ids, queries = draw(index.parts, QUERIES, seed + again)
+        exact = search_by_spark(spark, index, queries, ids, k, exact=True)[1]
+        found = search_by_spark(spark, index, queries, ids, k)[1]
         shares = recalls(found, exact)
         bound = recall_lower_bound(shares)
-        log.info(f"recall@{k} {shares.mean():.3f}, at least {bound:.3f}, with {refined:,} candidates refined")
+        log.info(
+            f"recall@{k} {shares.mean():.3f}, at least {bound:.3f}, with {index.candidates:,} candidates"
+        )
         if bound >= target or fixed:
             break
-        refined += max(1, refined // 4)
-    return refined, {
+        index = replace(index, candidates=index.candidates + max(1, index.candidates // 4))
+    return index.candidates, {
         "k": k,
         "target": target,
         "measured": float(shares.mean()),

@@ -1,19 +1,30 @@
-"""The catalog on disk: one row a picture file, those that can't be used with the reason."""
+"""The catalog on disk: one row per picture file; files that can't be used stay in it with the reason.
+
+Each catalog is a folder ``catalog/<hash of its content>/`` that never changes, so a run goes on with its own
+catalog whatever another run finds meanwhile. ``catalog/current`` names the last one, and copies of its files
+lie beside it for people: ``catalog.parquet``, ``quarantined.csv`` and the others.
+"""
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.base.atomic import staged_file
+from jobs.base.atomic import in_use, staged_directory, staged_file, write_text
 from jobs.base.errors import LookalikeError
-from jobs.store.root import DataRoot
+from jobs.store.documents import check_format
+from jobs.store.root import CURRENT, DataRoot, name_or_pointer
+
+FORMAT = 1
 
 SCHEMA = pa.schema(
     [
@@ -29,67 +40,103 @@ SCHEMA = pa.schema(
         pa.field("mtime_ns", pa.int64(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
         pa.field("reason", pa.string()),
-    ]
+    ],
+    metadata={"format": str(FORMAT)},
 )
 """``status`` is ``ok`` or ``quarantined``; ``reason`` says why the latter. ``id`` is the
 content hash, null where a file could not be read."""
 
-DEFAULT_MAX_QUARANTINED = 0.2
-"""Share of quarantined files above which a run fails."""
-
 Row = dict[str, Any]
+"""A row of ``SCHEMA``."""
 
+Beside = Mapping[str, bytes]
+"""File name -> content: what the step ``catalog`` found beside the rows."""
 
+ROWS, QUARANTINED = "catalog.parquet", "quarantined.csv"
 QUARANTINED_COLUMNS = ("path", "reason", "split")
 
 
-def catalog_file(root: DataRoot) -> Path:
-    return root.catalog / "catalog.parquet"
+def catalog_file(root: DataRoot, name: str = CURRENT) -> Path:
+    """The Parquet file of a catalog; of the last one, the copy that people read."""
+    return root.catalog / ROWS if name == CURRENT else root.catalog / name / ROWS
 
 
 def quarantine_file(root: DataRoot) -> Path:
-    """CSV: path, reason and split of every quarantined file."""
-    return root.catalog / "quarantined.csv"
+    """CSV: path, reason and split of every quarantined file of the last catalog."""
+    return root.catalog / QUARANTINED
 
 
-def read_catalog(root: DataRoot) -> list[Row]:
-    """Read the catalog's rows, sorted by split and path.
+def catalog_folder(root: DataRoot, name: str = CURRENT) -> Path:
+    """The folder of a catalog; it counts as used. Raises LookalikeError where there is none."""
+    folder = root.catalog / name_or_pointer(root.catalog, name, "catalog")
+    if not in_use(folder):
+        raise LookalikeError(f"{folder} is missing: run the step catalog again.")
+    return folder
 
-    Raises LookalikeError where there is none.
+
+def read_catalog(root: DataRoot, name: str = CURRENT) -> list[Row]:
+    """Read a catalog's rows, sorted by split and path.
+
+    Raises LookalikeError where there is none or it is of another format.
     """
-    file = catalog_file(root)
-    if not file.is_file():
-        raise LookalikeError(f"{file} is missing: run the step catalog first.")
+    file = catalog_folder(root, name) / ROWS
     with pq.ParquetFile(file) as table:
+        found = (table.schema_arrow.metadata or {}).get(b"format", b"").decode()
+        check_format(file, int(found) if found.isdigit() else None, FORMAT, "run the step catalog again")
         rows: list[Row] = table.read().to_pylist()
     return rows
 
 
-def read_counts(root: DataRoot) -> dict[str, Any]:
-    """The source's name and the counts of the last catalog."""
-    counts: dict[str, Any] = json.loads((root.catalog / "counts.json").read_text(encoding="utf-8"))
+def read_counts(root: DataRoot, name: str = CURRENT) -> dict[str, Any]:
+    """The source's name and the counts of a catalog."""
+    text = (catalog_folder(root, name) / "counts.json").read_text(encoding="utf-8")
+    counts: dict[str, Any] = json.loads(text)
     return counts
 
 
-def write_catalog(rows: Iterable[Row], root: DataRoot) -> None:
-    """Replace the catalog in one step, and then the list of what it quarantines."""
+def read_beside(root: DataRoot, name: str) -> dict[str, bytes]:
+    """What lies beside the rows of a catalog and was not made of them."""
+    folder = catalog_folder(root, name)
+    return {
+        file.name: file.read_bytes()
+        for file in sorted(folder.iterdir())
+        if file.name not in (ROWS, QUARANTINED)
+    }
+
+
+def write_catalog(rows: Iterable[Row], root: DataRoot, beside: Beside | None = None) -> str:
+    """Write a catalog, make it the current one, and return its name."""
     ordered = sorted(rows, key=lambda row: (row["split"], row["path"]))
-    with staged_file(catalog_file(root)) as staging:
-        pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMA), staging)
+    files = dict(beside or {})
+    digest = hashlib.sha256(f"format {FORMAT}\n".encode())
+    for row in ordered:
+        digest.update(json.dumps([row[name] for name in SCHEMA.names]).encode() + b"\n")
+    for file, content in sorted(files.items()):
+        digest.update(file.encode() + b"\0" + content)
+    folder = root.catalog / digest.hexdigest()[:16]
     quarantined = (row for row in ordered if row["status"] == "quarantined")
-    write_csv(
-        quarantine_file(root),
-        QUARANTINED_COLUMNS,
-        ([row[name] for name in QUARANTINED_COLUMNS] for row in quarantined),
+    files[QUARANTINED] = csv_of(
+        QUARANTINED_COLUMNS, ([row[name] for name in QUARANTINED_COLUMNS] for row in quarantined)
     )
+    if not in_use(folder):
+        with staged_directory(folder) as staging:
+            pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMA), staging / ROWS)
+            for file, content in files.items():
+                (staging / file).write_bytes(content)
+    for file in (ROWS, *files):
+        with staged_file(root.catalog / file) as copy:
+            shutil.copyfile(folder / file, copy)
+    write_text(root.catalog / CURRENT, folder.name + "\n")
+    return folder.name
 
 
-def write_csv(target: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Replace ``target`` by a CSV (UTF-8) in one step."""
-    with staged_file(target) as staging, staging.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A CSV file's content, in UTF-8."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def check_quarantine(rows: Sequence[Row], root: DataRoot, max_quarantined: float) -> None:
@@ -98,5 +145,5 @@ def check_quarantine(rows: Sequence[Row], root: DataRoot, max_quarantined: float
     if bad == len(rows) or bad > max_quarantined * len(rows):
         raise LookalikeError(
             f"{bad:,} of {len(rows):,} pictures are quarantined, more than the {max_quarantined:.0%} "
-            f"allowed: see their reasons in {catalog_file(root)}, mend the files or raise the share."
+            f"allowed: see their reasons in {catalog_file(root)}, fix the files or raise max_quarantined."
         )

@@ -12,25 +12,54 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from jobs.base.atomic import staged_file, write_json
 from jobs.base.errors import LookalikeError
+from jobs.store.documents import check_format, read_document, write_document
 
-DIMENSION = 512
+FORMAT = 1
+"""Of ``model.json`` and of the shards; shards without a number have format 1."""
 
-SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("embedding", pa.list_(pa.float32(), DIMENSION), nullable=False),
-    ]
-)
+
+class Embedded(TypedDict):
+    """``model.json``: what made the embeddings."""
+
+    architecture: str
+    layer: str
+    weights: str
+    """``imagenet``, ``random`` or a path."""
+    weights_sha256: str
+    geometry: str
+    resize: str
+    precision: str
+    dimension: int
+    fingerprint: str
+    title: str
+    """What people call the architecture."""
+    side: int
+    """Width and height of what was embedded, in pixels."""
+    licence: str
+    """Of the weights, where they are pretrained."""
+    resized: str
+    """The folder in ``resized/`` that holds the copies of that size."""
+
+
+class ModelDescription(Embedded):
+    """As ``model.json``, and what is known of the shards: a part of manifests and answers."""
+
+    runtimes: list[str]
+    """What computed them."""
+
+
+FORMAT_KEY = b"format"
+"""Key of a shard's metadata: the number of its format."""
 
 BROKEN = b"broken"
 """Key of a shard's metadata: JSON, id -> reason of the pictures that could not be decoded."""
@@ -38,7 +67,19 @@ BROKEN = b"broken"
 RUNTIME = b"runtime"
 """Key of a shard's metadata: what computed it."""
 
-CSV_COLUMNS = ["id", *(f"e{number}" for number in range(DIMENSION))]
+
+def schema(dimension: int) -> pa.Schema:
+    """Of a shard."""
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("embedding", pa.list_(pa.float32(), dimension), nullable=False),
+        ]
+    )
+
+
+def csv_columns(dimension: int) -> list[str]:
+    return ["id", *(f"e{number}" for number in range(dimension))]
 
 
 @dataclass(frozen=True)
@@ -63,22 +104,31 @@ class EmbeddingStore:
     def shards(self) -> list[Path]:
         return sorted(self.folder.glob("shard-*.parquet"))
 
-    def describe(self, model: dict[str, Any]) -> None:
-        """Record what model made these embeddings, once."""
-        if not (self.folder / "model.json").exists():
-            write_json(self.folder / "model.json", {**model, "fingerprint": self.fingerprint})
+    @property
+    def _model_file(self) -> Path:
+        return self.folder / "model.json"
 
-    def model(self) -> dict[str, Any]:
-        """What ``describe`` recorded, and the ``runtimes`` that computed it.
-
-        Raises LookalikeError where nothing was embedded yet.
-        """
+    def describe(self, model: Embedded) -> None:
+        """Record what model made these embeddings; what an older release recorded is replaced."""
         try:
-            text = (self.folder / "model.json").read_text(encoding="utf-8")
+            self._recorded()
+        except LookalikeError:
+            write_document(self._model_file, model, FORMAT)
+
+    def _recorded(self) -> Embedded:
+        try:
+            return read_document(self._model_file, Embedded, FORMAT, "run the step embed again")
         except FileNotFoundError as error:
             raise LookalikeError(f"{self.folder} holds no embeddings: run the step embed first.") from error
-        runtimes = {told[RUNTIME].decode() for told in self._metadata() if RUNTIME in told}
-        return {**json.loads(text), "runtimes": sorted(runtimes)}
+
+    def model(self) -> ModelDescription:
+        """What ``describe`` recorded, and the ``runtimes`` that computed the embeddings.
+
+        Raises LookalikeError where nothing was embedded yet or the record is corrupt or of another format.
+        """
+        recorded = self._recorded()
+        runtimes = {metadata[RUNTIME].decode() for metadata in self._metadata() if RUNTIME in metadata}
+        return ModelDescription(**recorded, runtimes=sorted(runtimes))
 
     def ids(self) -> set[str]:
         return {id_ for shard in self.shards() for id_ in _ids(shard)}
@@ -86,13 +136,16 @@ class EmbeddingStore:
     def broken(self) -> dict[str, str]:
         """Id -> reason of every picture that was found to be undecodable."""
         found: dict[str, str] = {}
-        for told in self._metadata():
-            found |= json.loads(told.get(BROKEN, b"{}"))
+        for metadata in self._metadata():
+            found |= json.loads(metadata.get(BROKEN, b"{}"))
         return found
 
     def _metadata(self) -> Iterator[dict[bytes, bytes]]:
         for shard in self.shards():
-            yield pq.read_schema(shard).metadata or {}
+            metadata = pq.read_schema(shard).metadata or {}
+            number = int(metadata.get(FORMAT_KEY, str(FORMAT)))
+            check_format(shard, number, FORMAT, "move it away and run the step embed again")
+            yield metadata
 
     def write(
         self,
@@ -101,30 +154,31 @@ class EmbeddingStore:
         broken: Mapping[str, str] | None = None,
         runtime: str = "unknown",
     ) -> None:
-        """Add a shard in one step, named by its ids: n ids and their (n, 512) embeddings.
+        """Add a shard in one step, named by its ids: n ids and their (n, d) embeddings.
 
         Undecodable pictures go along in the shard's metadata, id -> reason, so that no later
         run tries them again; so does the ``runtime`` that computed it.
         """
         broken = broken or {}
         name = hashlib.sha256("\n".join([*ids, *sorted(broken)]).encode()).hexdigest()[:16]
-        column = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), DIMENSION)
-        schema = SCHEMA.with_metadata({BROKEN: json.dumps(broken), RUNTIME: runtime})
-        table = pa.table([pa.array(ids, pa.string()), column], schema=schema)
+        dimension = embeddings.shape[1]
+        column = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), dimension)
+        metadata = {FORMAT_KEY: str(FORMAT), BROKEN: json.dumps(broken), RUNTIME: runtime}
+        columns = [pa.array(ids, pa.string()), column]
+        table = pa.table(columns, schema=schema(dimension).with_metadata(metadata))
         # A worker that is taken for lost may write beside the one that took its shard over.
         with staged_file(self.folder / f"shard-{name}.parquet", shared=True) as staging:
             pq.write_table(table, staging)
 
     def read(self) -> tuple[list[str], NDArray[np.float32]]:
-        """All ids, sorted, and their (n, 512) float32 embeddings."""
+        """All ids, sorted, and their (n, d) float32 embeddings."""
         table = pa.concat_tables(_table(shard) for shard in self.shards()).sort_by("id")
-        flat = table["embedding"].combine_chunks().flatten().to_numpy()
-        return table["id"].to_pylist(), flat.reshape(-1, DIMENSION)
+        return table["id"].to_pylist(), _values(table)
 
     def write_csv(self) -> bool:
         """Bring the CSV up to all shards: rows that it has are copied, those of new shards added.
 
-        Columns: id, e0 ... e511. Each value is the shortest decimal that reads back as
+        Columns: id, e0, e1 ... . Each value is the shortest decimal that reads back as
         the same float32. Returns whether there was anything to add.
         """
         shards = {shard.name: shard for shard in self.shards()}
@@ -152,19 +206,24 @@ class EmbeddingStore:
     def _in_csv(self) -> set[str]:
         """Names of the shards whose rows the CSV has; none where it is not as it was left."""
         try:
-            told = json.loads(self._csv_holds.read_text(encoding="utf-8"))
-            whole = self.csv.stat().st_size == told["bytes"]
+            held = json.loads(self._csv_holds.read_text(encoding="utf-8"))
+            whole = self.csv.stat().st_size == held["bytes"]
         except FileNotFoundError:
             return set()
-        return set(told["shards"]) if whole else set()
+        return set(held["shards"]) if whole else set()
 
 
 def _as_columns(shard: Path) -> pa.Table:
     table = _table(shard)
-    flat = table["embedding"].combine_chunks().flatten().to_numpy()
-    values = flat.reshape(-1, DIMENSION)
-    columns = [pa.array(values[:, number]) for number in range(DIMENSION)]
-    return pa.table([table["id"], *columns], names=CSV_COLUMNS)
+    values = _values(table)
+    columns = [pa.array(values[:, number]) for number in range(values.shape[1])]
+    return pa.table([table["id"], *columns], names=csv_columns(values.shape[1]))
+
+
+def _values(table: pa.Table) -> NDArray[np.float32]:
+    column = table["embedding"]
+    values: NDArray[np.float32] = column.combine_chunks().flatten().to_numpy()
+    return values.reshape(-1, column.type.list_size)
 
 
 def _ids(shard: Path) -> list[str]:

@@ -1,15 +1,15 @@
-"""Vectors and packed hashes in files that a worker maps into memory: it reads all of the codes and
+"""Vectors and packed hashes in files that a reader maps into memory: a search reads all of the codes and
 only the vectors that it looks at.
 
 ``packed/part-00000.{ids,codes,norms,clipped,vectors}.npy`` hold the same pictures in the same order: ids
 (n,) as 32 bytes each; codes (n, bytes) uint8 and norms (n,) float32 as ``Sketch`` makes them; how many of
-a picture's hashes were clipped, (n,) uint16; vectors (n, 512) float32 of length 1. Ids ascend, within a
-part and from part to part.
+a picture's hashes were clipped, (n,) uint16; vectors (n, d) float32 of length 1. Ids ascend, within a
+part and from part to part. ``packed.json`` lists the parts; ``sketch.npz`` beside the folder decodes codes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,37 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark import TaskContext
-from pyspark.sql import DataFrame, SparkSession
+from typing_extensions import TypedDict
 
-from jobs.lsh.sketch import Floats
+from jobs.base.errors import LookalikeError
+from jobs.lsh.sketch import Floats, Sketch
+from jobs.store.arrays import load_arrays, save_arrays
+from jobs.store.documents import read_document, write_document
 
-ROWS = 131_072
-"""Pictures a part, about: 256 MB of vectors, which a worker holds while it writes them."""
+FORMAT = 1
 
-ROW = "id string, vector array<float>, codes binary, norm float, clipped int"
-"""A picture as Spark hands it to ``pack``."""
+Ids = NDArray[np.bytes_]
+"""Of 32 bytes each: the content hashes of pictures."""
+
+
+class Listed(TypedDict):
+    name: str
+    pictures: int
+
+
+class Packed(TypedDict):
+    """``packed.json``."""
+
+    dimension: int
+    parts: list[Listed]
+    """In the order of their ids."""
 
 
 @dataclass(frozen=True)
 class Part:
     """The pictures of one part, mapped into memory."""
 
-    ids: NDArray[np.bytes_]
+    ids: Ids
     codes: NDArray[np.uint8]
     norms: Floats
     clipped: NDArray[np.uint16]
@@ -50,7 +64,7 @@ class Part:
                 np.save(file, array)
 
     def batch(self) -> pa.RecordBatch:
-        """The pictures as ``ROW``."""
+        """The pictures as rows: id, vector, codes, norm, clipped."""
         return pa.record_batch(
             {
                 "id": pa.array(self.ids.astype(str).tolist()),
@@ -76,56 +90,51 @@ class Part:
         )
 
 
-def parts(folder: Path) -> list[str]:
-    """The names of all parts in ``folder``, for ``Part.open``."""
-    return sorted(str(file).removesuffix(".ids.npy") for file in folder.glob("part-*.ids.npy"))
+def part_names(folder: Path) -> list[str]:
+    """The names of all parts in ``folder``, for ``Part.open``.
+
+    Raises LookalikeError where the list of them is missing, corrupt or of another format.
+    """
+    return [str(folder / part["name"]) for part in _listed(folder)["parts"]]
 
 
-def pack(pictures: DataFrame, count: int, folder: Path) -> None:
-    """Write ``count`` ``pictures`` (``ROW``) to ``folder``, in ranges of their ids."""
-    folder.mkdir()
-    ordered = pictures.repartitionByRange(-(-count // ROWS), "id").sortWithinPartitions("id")
-
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        context = TaskContext.get()
-        assert context is not None
-        if rows := [batch for batch in batches if len(batch)]:
-            Part.of(rows).save(str(folder / f"part-{context.partitionId():05d}"))
-        yield pa.record_batch({"rows": pa.array([sum(map(len, rows))], pa.int64())})
-
-    ordered.mapInArrow(write, "rows long").collect()
+def open_parts(folder: Path) -> list[Part]:
+    return [Part.open(name) for name in part_names(folder)]
 
 
-def unpack(spark: SparkSession, folder: Path) -> DataFrame:
-    """Read ``folder`` back -> ``ROW``."""
-    return over_parts(spark, folder, lambda name: Part.open(name).batch(), ROW)
+def list_parts(folder: Path, dimension: int, parts: Sequence[Listed]) -> None:
+    """Record which parts were written."""
+    write_document(folder / "packed.json", Packed(dimension=dimension, parts=list(parts)), FORMAT)
 
 
-def draw(folder: Path, count: int, seed: int) -> tuple[list[str], Floats]:
+def _listed(folder: Path) -> Packed:
+    remedy = f"delete index version {folder.parent.name} and rebuild it"
+    try:
+        return read_document(folder / "packed.json", Packed, FORMAT, remedy)
+    except FileNotFoundError as error:
+        raise LookalikeError(f"{folder / 'packed.json'} is missing: {remedy}.") from error
+
+
+def save_sketch(file: Path, sketch: Sketch) -> None:
+    save_arrays(file, sketch, FORMAT)
+
+
+def load_sketch(file: Path) -> Sketch:
+    """Raises LookalikeError where it is missing, corrupt or of another format."""
+    remedy = f"delete index version {file.parent.name} and rebuild it"
+    return load_arrays(file, Sketch, FORMAT, remedy)
+
+
+def draw(parts: Sequence[Part], count: int, seed: int) -> tuple[list[str], Floats]:
     """Ids and vectors of ``count`` pictures at random, the same for the same seed."""
-    opened = [Part.open(name) for name in parts(folder)]
-    starts = np.cumsum([0, *(len(part.ids) for part in opened)])
+    starts = np.cumsum([0, *(len(part.ids) for part in parts)])
     rows = np.sort(np.random.default_rng(seed).permutation(starts[-1])[:count])
     chosen = [
         (part, rows[(rows >= start) & (rows < start + len(part.ids))] - start)
-        for part, start in zip(opened, starts[:-1], strict=True)
+        for part, start in zip(parts, starts[:-1], strict=True)
     ]
     ids = np.concatenate([part.ids[within] for part, within in chosen])
     return ids.astype(str).tolist(), np.concatenate([part.vectors[within] for part, within in chosen])
-
-
-def over_parts(
-    spark: SparkSession, folder: Path, make: Callable[[str], pa.RecordBatch], schema: str
-) -> DataFrame:
-    """What ``make`` makes of the name of each part, a task a part."""
-    names = parts(folder)
-
-    def each(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for number in batch["id"].to_pylist():
-                yield make(names[number])
-
-    return spark.range(0, len(names), 1, len(names)).mapInArrow(each, schema)
 
 
 def array_of(lists: pa.Array | pa.ChunkedArray) -> NDArray[Any]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.base.errors import LookalikeError
+
+log = logging.getLogger(__name__)
+
 PROJECT = Path(__file__).resolve().parents[2]
 
-QUERY_PICTURE = "query.jpg"
-"""In a query's folder: the 224 x 224 copy of a picture that is not in the index."""
+CURRENT = "current"
+"""The pointer that a step follows where it is not told what to work on."""
+CONTENT_NAME = re.compile("[0-9a-f]{16}")
+"""How everything is called that is named by its content."""
 
 
 def safe_name(text: str) -> str:
@@ -37,7 +44,7 @@ class DataRoot:
 
     @property
     def sources(self) -> Path:
-        """What the project drew or downloaded itself, one folder a source."""
+        """What the project drew or downloaded itself, one folder per source."""
         return self.root / "sources"
 
     @property
@@ -46,27 +53,27 @@ class DataRoot:
 
     @property
     def resized(self) -> Path:
-        """The 224 x 224 pictures; see ``resized_file``."""
+        """The resized pictures; see ``resized_file``."""
         return self.root / "resized"
 
     @property
     def resized_scratch(self) -> Path:
-        """Where 224 x 224 pictures are written before they are put in place."""
+        """Where resized pictures are written before they are put in place."""
         return self.resized / ".tmp"
 
     @property
     def embeddings(self) -> Path:
-        """One dataset a model fingerprint."""
+        """One dataset per model fingerprint."""
         return self.root / "embeddings"
 
     @property
     def vectors(self) -> Path:
-        """Assembled vectors waiting to be indexed, one folder a content hash."""
+        """Assembled vectors waiting to be indexed, one folder per content hash."""
         return self.root / "vectors"
 
     @property
     def calibrations(self) -> Path:
-        """How to hash assembled vectors, one folder a content hash."""
+        """How to hash assembled vectors, one folder per content hash."""
         return self.root / "calibrations"
 
     @property
@@ -92,6 +99,22 @@ class DataRoot:
         return self.queries / safe_name(run)
 
 
-def resized_file(root: DataRoot, geometry: str, id_: str) -> Path:
-    """Where the 224 x 224 JPEG of a picture lies."""
-    return root.resized / geometry / id_[:2] / f"{id_}.jpg"
+def name_or_pointer(folder: Path, name: str, step: str) -> str:
+    """``name``, or what the pointer ``current`` in ``folder`` names.
+
+    Raises LookalikeError where nothing was made there by ``step`` yet or ``name`` can't be one.
+    """
+    if name == CURRENT:
+        try:
+            name = (folder / CURRENT).read_text(encoding="utf-8").strip()
+        except FileNotFoundError as error:
+            raise LookalikeError(f"{folder} is empty: run the step {step} first.") from error
+        log.info(f"{step}: taking the current one, {name}")
+    if not CONTENT_NAME.fullmatch(name):
+        raise LookalikeError(f"{name!r} in {folder} is not a name: give 16 hex digits or {CURRENT}.")
+    return name
+
+
+def resized_file(root: DataRoot, resized: str, id_: str) -> Path:
+    """Where the resized JPEG of a picture lies; ``resized`` is ``ModelDescription["resized"]``."""
+    return root.resized / resized / id_[:2] / f"{id_}.jpg"

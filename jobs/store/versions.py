@@ -1,27 +1,107 @@
-"""An index on disk: its files, its manifest, and which version is the published one.
+"""Index versions on disk: their files, their manifest, and which version is the published one.
 
-``index/<version>/`` is complete or absent; ``index/built`` holds the name of the version that was built
-last, ``index/current`` that of the published one.
+``index/<version>/`` is complete or absent; ``index/built`` names the version that was built last,
+``index/current`` the published one.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import logging
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+from typing_extensions import TypedDict
 
-from jobs.base.atomic import in_use
+from jobs.base.atomic import in_use, write_text
 from jobs.base.errors import LookalikeError
-from jobs.store.root import DataRoot
+from jobs.store.documents import read_document, write_document
+from jobs.store.embeddings import ModelDescription
+from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
 
-BUILT, CURRENT = "built", "current"
-VERSION = re.compile("[0-9a-f]{16}")
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Of the whole version: its manifest names what else belongs to it."""
+BUILT = "built"
 CAPTION = ("id", "path", "label", "class_name")
+
+
+class Lsh(TypedDict):
+    """Parameters of the saved BucketedRandomProjectionLSHModel."""
+
+    num_hash_tables: int
+    bucket_length: float
+    seed: int
+    reduced_dimension: int | None
+    """Dimensions that the PCA leaves; None where whole vectors are hashed."""
+
+
+class Recall(TypedDict):
+    """Recall@k, measured on the index itself."""
+
+    k: int
+    target: float
+    measured: float
+    lower_bound: float
+    queries: int
+    p10: NotRequired[float]
+    """What nine queries in ten reach."""
+    distribution: NotRequired[list[int]]
+    """How many queries found 0, 1 ... k of their true neighbours."""
+    predicted: NotRequired[float | None]
+    """What the calibration promised; None where params overrule it."""
+
+
+class FileStamp(TypedDict):
+    bytes: int
+    crc32: int
+
+
+class Manifest(TypedDict):
+    """``manifest.json``."""
+
+    version: str
+    created: str
+    """ISO 8601, UTC."""
+    images: int
+    dimension: int
+    model: ModelDescription
+    vectors: str
+    calibration: str
+    catalog: str
+    """The catalog whose pictures it holds."""
+    source: dict[str, Any]
+    """The source's name and the catalog's counts."""
+    lsh: Lsh
+    hashes_kept_of: str | None
+    """The version whose hashes were taken over."""
+    spark: str
+    search: str
+    """``sketch``, or ``exact`` where pictures are too few to hash."""
+    candidates: int
+    """Pictures that a query re-ranks by exact distance."""
+    candidates_fraction: float
+    """Their share of all, over all parts."""
+    bytes_read: float
+    """Bytes that a query reads, as a share of all vectors."""
+    clipped: NotRequired[float]
+    """Share of the hashes that packing clips."""
+    recall: Recall
+    files: dict[str, FileStamp]
+
+
+class Published(TypedDict):
+    """``published.json``."""
+
+    run: str | None
+    """The run that published the version; None where that was done by hand."""
+    at: str
+    """ISO 8601, UTC."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +131,7 @@ class Index:
 
     @property
     def packed(self) -> Path:
-        """Vectors and packed hashes, one set of files a part."""
+        """Vectors and packed hashes, one set of files per part."""
         return self.folder / "packed"
 
     @property
@@ -71,73 +151,80 @@ class Index:
 
     @property
     def gallery_file(self) -> Path:
-        """SQLite: what the pages show of this version, in the orders in which they page through it."""
+        """SQLite: what pages and look-ups read of this version's pictures."""
         return self.folder / "gallery.db"
 
     @property
     def published_file(self) -> Path:
-        """JSON: the run that published this version (None: by hand), and when; absent before."""
+        """When this version was published, and by which run; absent before."""
         return self.folder / "published.json"
 
-    def published(self) -> dict[str, Any]:
-        """What ``published_file`` says, nothing before. Raises LookalikeError where it is spoilt."""
+    def published(self) -> Published | None:
+        """What ``published_file`` says, None before.
+
+        Raises LookalikeError where it is corrupt or of another format.
+        """
         try:
-            told: dict[str, Any] = json.loads(self.published_file.read_text(encoding="utf-8"))
+            return read_document(
+                self.published_file, Published, FORMAT, "delete it and publish the version again"
+            )
         except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise LookalikeError(
-                f"{self.published_file} is spoilt ({error}): delete it and publish the version again."
-            ) from error
-        return told
+            return None
+
+    def record_published(self, published: Published) -> None:
+        write_document(self.published_file, published, FORMAT)
 
     @property
     def manifest_file(self) -> Path:
         return self.folder / "manifest.json"
 
-    def manifest(self) -> dict[str, Any]:
-        """Raises LookalikeError where the version is missing, incomplete or spoilt."""
+    def manifest(self) -> Manifest:
+        """Raises LookalikeError where the version is missing, incomplete, corrupt or of another format."""
         try:
-            manifest: dict[str, Any] = json.loads(self.manifest_file.read_text(encoding="utf-8"))
+            return read_document(
+                self.manifest_file, Manifest, FORMAT, "run the DAG similarity_index, which rebuilds the index"
+            )
         except FileNotFoundError as error:
             raise LookalikeError(
-                f"{self.folder} is no complete index: name another version or build one."
+                f"{self.folder} is not a complete index: choose another version or rebuild it."
             ) from error
-        except ValueError as error:
-            raise LookalikeError(
-                f"{self.manifest_file} is no manifest ({error}): delete the version and build it again."
-            ) from error
-        return manifest
 
-    def captions(self, **wanted: list[str]) -> list[dict[str, Any]]:
-        """The rows whose column is among the values, all where nothing is wanted."""
-        rows: list[dict[str, Any]] = pq.read_table(
-            self.captions_file, filters=[(name, "in", values) for name, values in wanted.items()] or None
-        ).to_pylist()
+    def record(self, manifest: Manifest) -> None:
+        write_document(self.manifest_file, manifest, FORMAT)
+
+    def captions(self) -> list[dict[str, Any]]:
+        """Id, path, label and class_name of every picture, ascending by id."""
+        rows: list[dict[str, Any]] = pq.read_table(self.captions_file).to_pylist()
         return rows
 
-    def files(self) -> dict[str, dict[str, int]]:
+    def write_captions(self, captions: pa.Table) -> None:
+        pq.write_table(captions, self.captions_file)
+
+    def files(self) -> dict[str, FileStamp]:
         """Size and CRC-32 of every file that belongs to the index itself."""
-        found = {}
+        return {
+            file.relative_to(self.folder).as_posix(): {"bytes": file.stat().st_size, "crc32": _crc32(file)}
+            for file in self._own_files()
+        }
+
+    def _own_files(self) -> Iterator[Path]:
         for part in (self.lsh_model, self.reduction, self.packed, self.sketch, self.captions_file):
             for file in sorted(part.rglob("*")) if part.is_dir() else [part]:
                 if file.is_file():
-                    name = file.relative_to(self.folder).as_posix()
-                    found[name] = {"bytes": file.stat().st_size, "crc32": _crc32(file)}
-        return found
+                    yield file
 
     def verify(self, *, content: bool = False) -> None:
         """Raises LookalikeError where a file that the manifest names is missing or of other size
-        or, if asked to read it all, of other content."""
-        for name, told in self.manifest()["files"].items():
+        or, with ``content``, which reads it all, of other content."""
+        for name, stamp in self.manifest()["files"].items():
             file = self.folder / name
-            if not file.is_file() or file.stat().st_size != told["bytes"]:
+            if not file.is_file() or file.stat().st_size != stamp["bytes"]:
                 what = "is missing or cut short"
-            elif content and _crc32(file) != told["crc32"]:
-                what = "is not what was written"
+            elif content and _crc32(file) != stamp["crc32"]:
+                what = "is corrupt"
             else:
                 continue
-            raise LookalikeError(f"{file} {what}: delete index version {self.version} and build it again.")
+            raise LookalikeError(f"{file} {what}: delete index version {self.version} and rebuild it.")
 
 
 def open_index(root: DataRoot, version: str = CURRENT) -> Index:
@@ -147,6 +234,8 @@ def open_index(root: DataRoot, version: str = CURRENT) -> Index:
     Raises LookalikeError where there is none, or it is not complete.
     """
     index = name_index(root, version)
+    if version != index.version:
+        log.info(f"taking the {version} index, {index.version}")
     in_use(index.folder)
     index.verify()
     return index
@@ -162,9 +251,16 @@ def name_index(root: DataRoot, version: str = CURRENT) -> Index:
             raise LookalikeError(
                 f"no index is {done} in {root.index}: run the DAG similarity_index first."
             ) from error
-    if not VERSION.fullmatch(version):
-        raise LookalikeError(f"{version!r} is no index version: give 16 hex digits, {CURRENT} or {BUILT}.")
+    if not CONTENT_NAME.fullmatch(version):
+        raise LookalikeError(
+            f"{version!r} is not an index version: give 16 hex digits, {CURRENT} or {BUILT}."
+        )
     return Index(root.index / version)
+
+
+def point_to_index(root: DataRoot, pointer: str, index: Index) -> None:
+    """Let ``built`` or ``current`` name ``index``, in one step."""
+    write_text(root.index / pointer, index.version + "\n")
 
 
 def _crc32(file: Path) -> int:

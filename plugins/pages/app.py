@@ -19,8 +19,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jobs.base.errors import LookalikeError
 from jobs.base.text import name_of, plain
 from jobs.publish import publish
-from jobs.store.root import QUERY_PICTURE, DataRoot, resized_file
-from jobs.store.versions import CURRENT, name_index
+from jobs.store.answers import ANSWER, MONTAGE, QUERY_PICTURE
+from jobs.store.gallery import ALL, open_gallery
+from jobs.store.root import CURRENT, DataRoot, resized_file
+from jobs.store.versions import name_index
 from plugins.pages import shelf
 from plugins.pages.access import ASK, EDIT, INDEX_DAG, QUERY_DAG, READ, may_ask, may_edit
 from plugins.pages.uploads import receive
@@ -40,6 +42,8 @@ POLICY = (
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self'"
 )
+PAGE = 60
+"""Pictures on a page."""
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 """For what is named by its content."""
 
@@ -93,7 +97,7 @@ def tell(request: Request, error: LookalikeError) -> Response:
     return _page(request, "problem.html", 404, problem=str(error), here="")
 
 
-def _page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+def _page(request: Request, template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
     base = request.scope["root_path"]
     # Airflow itself is served one level above us.
     values |= {"base": base, "airflow": base.rpartition("/")[0], "query_dag": QUERY_DAG}
@@ -104,14 +108,14 @@ def _page(request: Request, template: str, status: int = 200, **values: Any) -> 
 def gallery(
     request: Request,
     root: Root,
-    class_: Annotated[int, Query(alias="class", ge=0)] = shelf.ALL,
+    class_: Annotated[int, Query(alias="class", ge=0)] = ALL,
     folded: bool = False,
     page: Annotated[int, Query(ge=1, le=10**9)] = 1,
     version: str = CURRENT,
 ) -> Response:
     index = name_index(root, version)
-    with shelf.open_gallery(index) as opened:
-        shown, classes = opened.page(class_, folded, page), opened.classes()
+    with open_gallery(index) as opened:
+        shown, classes = opened.page(class_, folded, page, PAGE), opened.classes()
 
     def link(number: int) -> str:
         number = min(max(number, 1), shown.pages)
@@ -128,7 +132,7 @@ def gallery(
         classes=classes,
         chosen=class_,
         folded=folded,
-        first=shelf.PAGE * (shown.number - 1) + 1,
+        first=PAGE * (shown.number - 1) + 1,
         link=link,
     )
 
@@ -136,11 +140,11 @@ def gallery(
 @app.get("/pictures/{id_}")
 def picture(request: Request, root: Root, id_: str, ask: Ask, version: str = CURRENT) -> Response:
     index = name_index(root, version)
-    with shelf.open_gallery(index) as opened:
+    with open_gallery(index) as opened:
         found = opened.picture(id_)
         if not found:
             raise LookalikeError(f"Index {index.version} holds no such picture: it may have been removed.")
-        neighbours, alike = opened.neighbours(found), opened.alike(found)
+        neighbours, alike = opened.neighbours(found), opened.alike(found, PAGE)
     return _page(
         request,
         "picture.html",
@@ -156,11 +160,11 @@ def picture(request: Request, root: Root, id_: str, ask: Ask, version: str = CUR
 
 @app.get("/versions/{version}/pictures/{id_}.jpg")
 def picture_file(root: Root, version: str, id_: str) -> Response:
-    """The 224 x 224 copy, which the project itself encoded."""
-    geometry = shelf.manifest(name_index(root, version))["model"]["geometry"]
+    """The resized copy, which the project itself encoded."""
+    resized = shelf.manifest(name_index(root, version))["model"]["resized"]
     if not re.fullmatch("[0-9a-f]{32}", id_):
         raise HTTPException(404, "A picture's id is 32 hex digits.")
-    return _file(resized_file(root, geometry, id_), "image/jpeg", FOR_EVER)
+    return _file(resized_file(root, resized, id_), "image/jpeg", FOR_EVER)
 
 
 @app.get("/find")
@@ -176,24 +180,26 @@ async def upload(request: Request, root: Root) -> dict[str, str]:
 
 @app.get("/runs")
 def runs(request: Request, root: Root, edit: Annotated[bool, Depends(may_edit)]) -> Response:
-    return _page(request, "runs.html", here="runs", versions=shelf.versions(root), may_edit=edit)
+    versions, problems = shelf.versions(root)
+    return _page(request, "runs.html", here="runs", versions=versions, problems=problems, may_edit=edit)
 
 
 @app.get("/runs/{run}")
 def run(request: Request, root: Root, run: str, dag_id: str = QUERY_DAG) -> Response:
     """What a DAG run made, or how far it is."""
     ours = dag_id in (INDEX_DAG, QUERY_DAG)
-    told = shelf.answer(root.query_folder(run)) if ours else None
+    answer = shelf.answer(root, run) if ours else None
     # An answer may outlive the version that gave it, and with that the pages of its pictures.
-    there = bool(told and name_index(root, told["index"]["version"]).manifest_file.is_file())
-    return _page(request, "run.html", here="runs", run=run, dag_id=dag_id, ours=ours, told=told, there=there)
+    there = bool(answer and name_index(root, answer["index"]["version"]).manifest_file.is_file())
+    values = {"run": run, "dag_id": dag_id, "ours": ours, "answer": answer, "there": there}
+    return _page(request, "run.html", here="runs", **values)
 
 
 @app.get("/runs/{run}/{name}")
 def run_file(root: Root, run: str, name: str) -> Response:
     kinds = {
-        "montage.png": "image/png",
-        "neighbours.json": "application/json",
+        MONTAGE: "image/png",
+        ANSWER: "application/json",
         QUERY_PICTURE: "image/jpeg",
     }
     if name not in kinds:

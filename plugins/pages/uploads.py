@@ -9,10 +9,10 @@ import sys
 
 from fastapi import HTTPException, Request
 
-from jobs.intake.scan import content_id
+from jobs.intake.look import content_id
+from jobs.store.gallery import open_gallery
 from jobs.store.root import PROJECT, DataRoot
 from jobs.store.versions import name_index
-from plugins.pages.shelf import open_gallery
 
 MAX_BYTES = 20_000_000
 PATIENCE_S = 30.0

@@ -26,7 +26,7 @@ from jobs.embedding.shards import Outcome, Picture
 from jobs.embedding.weights import Weights, find_weights
 from jobs.embedding.worker import Marks, Worker
 from jobs.intake.folder import folder
-from jobs.intake.scan import content_id
+from jobs.intake.look import content_id
 from jobs.store.catalog import read_catalog
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import DataRoot

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 
 from jobs.embedding.resize import decode
 from jobs.intake.decode import BadPictureError, read_header
-from jobs.intake.scan import look
+from jobs.intake.look import look
 from tests.support.pictures import cut_jpeg, encoded, jpeg_that_claims, picture, png
 
 ORIENTATION = 0x0112

@@ -21,7 +21,7 @@ from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
 from jobs.intake.folder import folder
-from jobs.intake.scan import content_id
+from jobs.intake.look import content_id
 from jobs.store.catalog import catalog_file, read_catalog
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import resized_file

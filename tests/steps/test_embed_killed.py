@@ -25,7 +25,7 @@ from jobs.embedding.model import Model
 from jobs.embedding.process import EmbeddingProcess
 from jobs.embedding.shards import Outcome, Picture, cut
 from jobs.intake.folder import folder
-from jobs.intake.scan import content_id
+from jobs.intake.look import content_id
 from jobs.store.catalog import read_catalog
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import DataRoot, resized_file

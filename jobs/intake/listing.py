@@ -1,22 +1,17 @@
-"""List the picture files of a folder, and look at each one file at a time."""
+"""List the picture files of a folder, without opening any."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.base.errors import LookalikeError
-from jobs.intake.decode import BadPictureError, read_header
 
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 )
-MAX_BYTES = 200_000_000
-"""A larger file is not read."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +26,6 @@ class Found:
     mtime_ns: int
     reason: str | None = None
     """Why it can't be a picture of this folder; None where it may be opened."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What one look into a file told; ``reason`` is set where it can't be used."""
-
-    id: str | None = None
-    """``content_id`` of the bytes; None where they could not be read."""
-    width: int | None = None
-    height: int | None = None
-    mode: str | None = None
-    reason: str | None = None
 
 
 def scan(folder: Path) -> tuple[list[Found], int]:
@@ -92,27 +75,3 @@ def _found(text: str, folder: Path, inside: Path) -> Found:
     if not stat.S_ISREG(seen.st_mode):
         return Found(text, relative, 0, 0, "not a regular file")
     return Found(text, relative, seen.st_size, seen.st_mtime_ns)
-
-
-def look(path: str) -> Look:
-    """Read a file once: its content hash and what its header says. Pixels are not decoded."""
-    try:
-        if os.path.getsize(path) > MAX_BYTES:
-            return Look(reason=f"larger than {MAX_BYTES // 1_000_000} MB")
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        return Look(reason=f"cannot be read: {error.strerror}")
-    digest = content_id(content)
-    if not content:
-        return Look(digest, reason="empty file")
-    try:
-        header = read_header(io.BytesIO(content))
-    except BadPictureError as error:
-        return Look(digest, reason=str(error))
-    return Look(digest, header.width, header.height, header.mode)
-
-
-def content_id(content: bytes) -> str:
-    """The first 32 hex digits of the bytes' SHA-256: a picture's id."""
-    return hashlib.sha256(content).hexdigest()[:32]

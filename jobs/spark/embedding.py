@@ -1,59 +1,33 @@
-"""Where shards are embedded: on this machine, or by a Spark cluster that shares the data root."""
+"""Embed in Spark's executors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
+from pyspark import SparkFiles
+
 from jobs.base.errors import KilledError, LookalikeError
 from jobs.base.logs import PROGRESS_EVERY_S, Progress
-from jobs.base.machine import cores
 from jobs.embedding.model import Model
 from jobs.embedding.process import EmbeddingProcess
 from jobs.embedding.shards import SHARD, Outcome, Picture, Shard, cut
+from jobs.spark.session import spark_session
 from jobs.store.root import DataRoot
-
-ENGINES = ("local", "spark")
-
-Engine = Callable[[Sequence[Picture], DataRoot, Model, Progress], Iterator[Outcome]]
-"""Embeds and stores the pictures, counts them in Progress and tells what became of each shard."""
-
-
-def engine_of(name: str, runtime: str = "auto", threads: int | None = None) -> Engine:
-    """The engine ``local``, on ``threads`` cores or all of them, or ``spark``."""
-    if name == "spark":
-        return partial(embed_on_spark, runtime=runtime)
-    return partial(embed_here, runtime=runtime, threads=threads or cores())
-
-
-def embed_here(
-    pictures: Sequence[Picture],
-    root: DataRoot,
-    model: Model,
-    progress: Progress,
-    *,
-    runtime: str,
-    threads: int,
-) -> Iterator[Outcome]:
-    """Embed on ``threads`` cores of this machine, or on its GPU."""
-    with EmbeddingProcess(root, model, runtime=runtime, threads=threads) as process:
-        yield from process.embed(cut(pictures), progress.advance)
 
 
 def embed_on_spark(
     pictures: Sequence[Picture], root: DataRoot, model: Model, progress: Progress, *, runtime: str
 ) -> Iterator[Outcome]:
-    """Embed in Spark's executors, ``spark.task.cpus`` threads a task, one task a shard.
+    """Embed in Spark's executors, ``spark.task.cpus`` threads per task, one task per shard.
 
     They read pictures from and write shards to the same paths as this machine; the weights are
     sent to each executor once and stay loaded in its worker. A shard whose worker is lost is
     embedded by another one.
     """
-    from jobs.spark.session import spark_session
-
     with spark_session("embed") as spark:
         context = spark.sparkContext
         threads = int(context.getConf().get("spark.task.cpus", "1"))
@@ -100,8 +74,6 @@ _processes: dict[tuple[str, str, int], EmbeddingProcess] = {}
 
 
 def _embed_in_worker(shard: Shard, *, root: DataRoot, model: Model, runtime: str, threads: int) -> Outcome:
-    from pyspark import SparkFiles
-
     key = model.fingerprint, runtime, threads
     if key not in _processes:
         if model.weights.file:

@@ -1,0 +1,94 @@
+"""The command line of a step."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs.base.atomic import write_json
+from jobs.base.errors import LookalikeError
+from jobs.base.options import Option, check_option
+
+
+def step_parser(prog: str, description: str | None, *options: Option) -> argparse.ArgumentParser:
+    """A parser with ``options`` and ``--result``."""
+    parser = argparse.ArgumentParser(
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for option in options:
+        add_option(parser, option)
+    parser.add_argument("--result", type=Path, help="write what the step returns here, as JSON")
+    return parser
+
+
+def add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+    # argparse takes % for a placeholder of its own.
+    shown = option.help.replace("%", "%%")
+    if option.choices:
+        parser.add_argument(option.flag, choices=tuple(option.choices), default=option.default, help=shown)
+    elif option.kind is bool:
+        parser.add_argument(
+            option.flag,
+            type=_truth,
+            nargs="?",
+            const=True,
+            default=option.default,
+            help=shown,
+            metavar="yes|no",
+        )
+    else:
+        parser.add_argument(option.flag, type=_reader(option), default=option.default, help=shown)
+
+
+def add_name(parser: argparse.ArgumentParser, flag: str, what: str, *pointers: str) -> None:
+    """An option that names what the step works on; by default it is what the first of ``pointers`` names."""
+    parser.add_argument(flag, default=pointers[0], help=f"{what}: a name, or {' or '.join(pointers)}")
+
+
+def _truth(text: str) -> bool:
+    """Airflow's templates write booleans as Python does."""
+    known = {"true": True, "yes": True, "false": False, "no": False}
+    if text.lower() not in known:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no")
+    return known[text.lower()]
+
+
+def _reader(option: Option) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        # Airflow's templates write an empty param as None.
+        if option.default is None and text in ("", "None"):
+            return None
+        value = option.kind(text)
+        check_option(option, value)
+        return value
+
+    read.__name__ = option.kind.__name__  # argparse shows it where ``kind`` raises ValueError
+    return read
+
+
+def run_step(
+    parser: argparse.ArgumentParser,
+    step: Callable[[argparse.Namespace], object],
+    argv: Sequence[str] | None,
+) -> int:
+    """Run a step from the command line; a LookalikeError becomes one line and exit status 2.
+
+    What the step returns is written to ``--result``, for the task that started it.
+    """
+    try:
+        options = parser.parse_args(argv)
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+        logging.getLogger("jobs").setLevel(logging.INFO)
+        # Run as a script, the step itself is not jobs.<step>.
+        logging.getLogger("__main__").setLevel(logging.INFO)
+        result = step(options)
+        if options.result:
+            write_json(options.result, result)
+    except LookalikeError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+    return 0

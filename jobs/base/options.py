@@ -1,0 +1,314 @@
+"""Every option once: for the forms in Airflow, the command lines and docs/reference.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.base.errors import LookalikeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option: a param of a DAG by ``name``, and ``--name`` with dashes on a command line."""
+
+    name: str
+    default: Any
+    """None: nothing is set, which is allowed."""
+    kind: type
+    title: str
+    section: str
+    help: str = ""
+    choices: Mapping[str, str] | None = None
+    """Each value that is allowed, and what the form calls it."""
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive: bool = False
+    """Neither minimum nor maximum itself is allowed."""
+    examples: Sequence[str] = ()
+    longest: int | None = None
+    """Characters of a text."""
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+SOURCE = Option(
+    name="source",
+    default="sample",
+    kind=str,
+    choices={
+        "sample": "Sample: cars drawn by the project",
+        "stanford_cars": "Stanford Cars: downloaded from Kaggle",
+        "folder": "A folder of my own",
+        "inbox": "The inbox alone",
+    },
+    title="Pictures",
+    section="Pictures",
+    help="What lies in the inbox, `inbox/` in the data root, is always taken in as well.",
+)
+FOLDER = Option(
+    name="folder",
+    default=None,
+    kind=str,
+    title="Folder",
+    section="Pictures",
+    help="For *a folder of my own*: its path on the machine that runs the tasks.",
+)
+LABEL_RULE = Option(
+    name="label_rule",
+    default="auto",
+    kind=str,
+    choices={
+        "auto": "labels.csv if there is one, else class folders",
+        "csv": "labels.csv in the folder",
+        "class_folders": "the name of the folder a picture lies in",
+        "none": "no labels",
+    },
+    title="Labels of my folder",
+    section="Pictures",
+    help="Where the labels of your folder come from.",
+)
+WITH_TEST = Option(
+    name="with_test",
+    default=False,
+    kind=bool,
+    title="Include the test split",
+    section="Pictures",
+    help="Stanford Cars: 8,041 more pictures, without labels.",
+)
+LIMIT = Option(
+    name="limit",
+    default=None,
+    kind=int,
+    minimum=1,
+    title="Limit",
+    section="Pictures",
+    help="Use only this many pictures of each split, the same ones every time. Empty: all.",
+)
+MAX_QUARANTINED = Option(
+    name="max_quarantined",
+    default=0.2,
+    kind=float,
+    minimum=0,
+    maximum=1,
+    title="Quarantined at most",
+    section="Pictures",
+    help="Share of unusable pictures above which the run fails.",
+)
+WEIGHTS = Option(
+    name="weights",
+    default="imagenet",
+    kind=str,
+    examples=("imagenet", "random"),
+    title="Weights",
+    section="Embedding",
+    help="`imagenet`, `random`, or the path of a ResNet-18 state dict.",
+)
+GEOMETRY = Option(
+    name="geometry",
+    default="squash",
+    kind=str,
+    choices={
+        "squash": "squash: both sides scaled to fit",
+        "crop": "crop: the centre",
+        "pad": "pad: the whole picture, with a grey border",
+    },
+    title="Geometry",
+    section="Embedding",
+    help="How a picture of any size becomes the square that is embedded.",
+)
+PRECISION = Option(
+    name="precision",
+    default="fp32",
+    kind=str,
+    choices={"fp32": "fp32", "bf16": "bf16: twice as fast, a little coarser"},
+    title="Precision",
+    section="Embedding",
+    help="`bf16` is twice as fast on processors that have it and keeps 97 % of the same five neighbours.",
+)
+ENGINE = Option(
+    name="engine",
+    default="local",
+    kind=str,
+    choices={"local": "local: the machine that runs the task", "spark": "spark: the cluster"},
+    title="Embed on",
+    section="Embedding",
+    help="Where pictures are embedded; `spark` is the cluster of the Spark connection.",
+)
+RUNTIME = Option(
+    name="runtime",
+    default="auto",
+    kind=str,
+    choices={
+        "auto": "auto: PyTorch on a GPU, else OpenVINO",
+        "openvino": "openvino: on the processor",
+        "torch": "torch: plain PyTorch",
+    },
+    title="Runtime",
+    section="Embedding",
+    help="What computes; it affects the last digits only.",
+)
+FORMAT = Option(
+    name="format",
+    default="parquet",
+    kind=str,
+    choices={"parquet": "parquet", "csv": "csv"},
+    title="Read embeddings from",
+    section="Embedding",
+    help="What Spark reads the embeddings from; both hold the same values.",
+)
+RECALL = Option(
+    name="recall",
+    default=0.95,
+    kind=float,
+    minimum=0,
+    maximum=1,
+    exclusive=True,
+    title="Recall",
+    section="LSH",
+    help="Share of the true nearest neighbours to find. An index below it is not published.",
+)
+BUCKET_LENGTH = Option(
+    name="bucket_length",
+    default=None,
+    kind=float,
+    minimum=0,
+    exclusive=True,
+    title="Bucket length",
+    section="LSH",
+    help="Width of a hash bucket; vectors have length 1. Empty: chosen by calibration.",
+)
+NUM_HASH_TABLES = Option(
+    name="num_hash_tables",
+    default=None,
+    kind=int,
+    minimum=1,
+    maximum=512,
+    title="Hash tables",
+    section="LSH",
+    help="Empty: chosen by calibration.",
+)
+CANDIDATES = Option(
+    name="candidates",
+    default=None,
+    kind=int,
+    minimum=1,
+    title="Candidates",
+    section="LSH",
+    help="How many pictures a query re-ranks by exact distance. Empty: as many as the recall needs.",
+)
+LSH_SEED = Option(
+    name="lsh_seed",
+    default=42,
+    kind=int,
+    minimum=0,
+    title="Seed of the hash tables",
+    section="LSH",
+    help="Draws the hash tables, and the pictures that calibrate and measure them.",
+)
+QUERY = Option(
+    name="query",
+    default="random",
+    kind=str,
+    longest=4096,
+    title="Query picture",
+    section="Query",
+    help="`random`, or the id, file name or path of a picture.",
+)
+K = Option(
+    name="k",
+    default=5,
+    kind=int,
+    minimum=1,
+    maximum=100,
+    title="Neighbours",
+    section="Query",
+    help="How many look-alikes to find.",
+)
+METHOD = Option(
+    name="method",
+    default="sketch",
+    kind=str,
+    choices={
+        "sketch": "sketch: ranked by packed hashes, the best re-ranked by exact distance",
+        "exact": "exact: every picture compared",
+        "stock": "stock: Spark's approxNearestNeighbors as it is",
+    },
+    title="Search",
+    section="Query",
+    help="How to search.",
+)
+SEED = Option(
+    name="seed",
+    default=0,
+    kind=int,
+    minimum=0,
+    title="Seed of the random query",
+    section="Query",
+    help="The same seed draws the same picture from the same index.",
+)
+OVERLAP = Option(
+    name="overlap",
+    default=False,
+    kind=bool,
+    title="Compare with exact search",
+    section="Query",
+    help="Search exactly as well, and say how much of the exact answer was found.",
+)
+KEEP_VERSIONS = Option(
+    name="keep_versions",
+    default=3,
+    kind=int,
+    minimum=1,
+    title="Index versions",
+    section="Housekeeping",
+    help="This many of the versions published last stay; the current one and the last one built always do.",
+)
+KEEP_DAYS = Option(
+    name="keep_days",
+    default=30,
+    kind=int,
+    minimum=1,
+    title="Days",
+    section="Housekeeping",
+    help="How long answers, with the photos that they name, and Spark's event logs stay.",
+)
+DRY_RUN = Option(
+    name="dry_run",
+    default=False,
+    kind=bool,
+    title="Only say what would go",
+    section="Housekeeping",
+    help="Nothing is removed; the task's log lists what would be.",
+)
+
+QUERY_OPTIONS = (QUERY, K, METHOD, SEED, OVERLAP)
+INDEX_OPTIONS = (
+    *(SOURCE, FOLDER, LABEL_RULE, WITH_TEST, LIMIT, MAX_QUARANTINED),
+    *(WEIGHTS, GEOMETRY, PRECISION, ENGINE, RUNTIME, FORMAT),
+    *(RECALL, BUCKET_LENGTH, NUM_HASH_TABLES, CANDIDATES, LSH_SEED),
+    *QUERY_OPTIONS,
+)
+HOUSEKEEPING_OPTIONS = (KEEP_VERSIONS, KEEP_DAYS, DRY_RUN)
+
+
+def check_option(option: Option, value: Any) -> None:
+    """Raises LookalikeError where ``value`` is set and is not one that the option allows."""
+    if value is None and option.default is None:
+        return
+    low, high = option.minimum, option.maximum
+    if option.choices and value not in option.choices:
+        raise LookalikeError(f"{option.name} is {value!r}: choose one of {', '.join(option.choices)}.")
+    if low is None:
+        return
+    within = low < value if option.exclusive else low <= value
+    if high is not None:
+        within = within and (value < high if option.exclusive else value <= high)
+    if not (within and math.isfinite(value)):
+        above = f"above {low:g}" if option.exclusive else f"{low:g} or more"
+        below = "" if high is None else f" and {'below' if option.exclusive else 'at most'} {high:g}"
+        raise LookalikeError(f"{option.name} is {value}: give a number {above}{below}.")

@@ -1,0 +1,29 @@
+"""What embeds pictures: this machine, unless a step is given another engine of the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from jobs.base.logs import Progress
+from jobs.base.machine import cores
+from jobs.embedding.model import Model
+from jobs.embedding.process import EmbeddingProcess
+from jobs.embedding.shards import Outcome, Picture, cut
+from jobs.store.root import DataRoot
+
+Engine = Callable[[Sequence[Picture], DataRoot, Model, Progress], Iterator[Outcome]]
+"""Embeds and stores the pictures, counts them in Progress and says what became of each shard."""
+
+
+def embed_here(
+    pictures: Sequence[Picture],
+    root: DataRoot,
+    model: Model,
+    progress: Progress,
+    *,
+    runtime: str,
+    threads: int | None,
+) -> Iterator[Outcome]:
+    """Embed on ``threads`` cores of this machine, all where it is None, or on its GPU."""
+    with EmbeddingProcess(root, model, runtime=runtime, threads=threads or cores()) as process:
+        yield from process.embed(cut(pictures), progress.advance)

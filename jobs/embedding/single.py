@@ -1,0 +1,40 @@
+"""Embed one picture that is not in the index, by the model that made the index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from jobs.base.atomic import staged_file
+from jobs.base.errors import LookalikeError
+from jobs.embedding.backbones import backbone_named
+from jobs.embedding.model import RESIZED_QUALITY, Model
+from jobs.embedding.weights import find_weights
+from jobs.lsh.sketch import Floats
+from jobs.store.embeddings import EmbeddingStore, ModelDescription
+from jobs.store.root import DataRoot
+
+
+def embed_single(root: DataRoot, described: ModelDescription, content: bytes, copy: Path) -> Floats:
+    """A picture file's bytes -> its (1, d) embedding, not normalised; leave the resized picture at ``copy``.
+
+    Raises BadPictureError with the reason where it can't be decoded, LookalikeError where the index's
+    weights can't be had.
+    """
+    # PyTorch takes seconds to import.
+    from jobs.embedding.embedder import ImageEmbedder
+
+    backbone = backbone_named(described["architecture"])
+    weights = find_weights(described["weights"], backbone)
+    model = Model(backbone, weights, described["geometry"], described["precision"])
+    if model.fingerprint != described["fingerprint"]:
+        raise LookalikeError(
+            f"weights {described['weights']} are not those that made the index "
+            f"(fingerprint {model.fingerprint}, not {described['fingerprint']}): rebuild the index."
+        )
+    embedder = ImageEmbedder(model, kept=EmbeddingStore(root.embeddings / model.fingerprint).openvino)
+    pixels = embedder.pixels(content)
+    with staged_file(copy) as staging:
+        Image.fromarray(pixels).save(staging, "JPEG", quality=RESIZED_QUALITY)
+    return embedder.forward(pixels[None])

@@ -1,0 +1,123 @@
+"""An opened index: its files are mapped once, and it answers many times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jobs.lsh.nearest import nearest_by_sketch, nearest_exactly
+from jobs.lsh.sketch import Floats, Sketch
+from jobs.store.packed import Ids, Part, load_sketch, open_parts
+from jobs.store.versions import Index
+
+
+@dataclass(frozen=True)
+class Way:
+    """How each part of an index is searched."""
+
+    sketch: Sketch | None
+    """None: all vectors are compared."""
+    candidates: int = 0
+    """Pictures per part that are re-ranked by exact distance, with a sketch."""
+
+    def search(self, part: Part, queries: Floats, excluded: Ids, k: int) -> tuple[Ids, Floats]:
+        """The k nearest pictures of one part to each query, without the picture of id ``excluded``."""
+        # One more than asked for, because a picture finds itself first.
+        if self.sketch is None:
+            rows, distances = nearest_exactly(part.vectors, queries, k + 1)
+        else:
+            rows, distances = nearest_by_sketch(
+                self.sketch, part.codes, part.norms, part.vectors, queries, k + 1, self.candidates + 1
+            )
+        ids: Ids = part.ids[rows]
+        itself = ids == excluded[:, None]
+        ids[itself], distances[itself] = b"", np.inf
+        return first(ids, distances, k)
+
+
+EXACT = Way(None)
+
+
+@dataclass(frozen=True)
+class OpenIndex:
+    """The files of one index version, mapped into memory; several threads may search it at once.
+
+    An answer is ids (q, k), 32 bytes each, and Euclidean distances (q, k), ascending by distance and
+    then id; where there are fewer than k other pictures, the rest is ``b""`` and infinity. A query
+    of the index is left out of its own answer.
+    """
+
+    packed: Path
+    parts: tuple[Part, ...]
+    sketch: Sketch | None
+    """None: pictures are too few to hash, search is exact."""
+    candidates: int
+    """Pictures that a query for ``k`` neighbours re-ranks, over all parts."""
+    k: int
+    """The k that ``candidates`` was calibrated for."""
+
+    def __len__(self) -> int:
+        return sum(len(part.ids) for part in self.parts)
+
+    def way(self, k: int, *, exact: bool = False) -> Way:
+        """By packed hashes or, where it is asked for or there are none, exactly.
+
+        Candidates grow in proportion where k is above the k that was calibrated.
+        """
+        if exact or self.sketch is None:
+            return EXACT
+        wanted = math.ceil(self.candidates * max(1.0, k / self.k))
+        return Way(self.sketch, candidates_per_part(wanted, len(self.parts)))
+
+    def search(
+        self, queries: Floats, own: Sequence[str | None], k: int, *, exact: bool = False
+    ) -> tuple[Ids, Floats]:
+        """Search for (q, d) unit vectors; ``own[i]`` is the id of query i where it is in the index."""
+        way, excluded = self.way(k, exact=exact), encoded(own)
+        found = [way.search(part, queries, excluded, k) for part in self.parts]
+        ids, distances = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
+        return first(ids, distances, k)
+
+    def vector(self, id_: str) -> Floats | None:
+        """The (1, d) unit vector of a picture; None where it is not in the index."""
+        wanted = id_.encode()
+        for part in self.parts:
+            row = int(np.searchsorted(part.ids, wanted))
+            if row < len(part.ids) and part.ids[row] == wanted:
+                return np.array(part.vectors[row : row + 1])
+        return None
+
+
+def open_for_search(index: Index) -> OpenIndex:
+    """Map the files of ``index``.
+
+    Raises LookalikeError where they are missing, corrupt or of another format.
+    """
+    manifest = index.manifest()
+    sketch = load_sketch(index.sketch) if manifest["search"] == "sketch" else None
+    parts = tuple(open_parts(index.packed))
+    return OpenIndex(index.packed, parts, sketch, manifest["candidates"], manifest["recall"]["k"])
+
+
+def candidates_per_part(candidates: int, parts: int) -> int:
+    """So many that a part rarely misses one of the best ``candidates``: the mean and one deviation."""
+    mean = candidates / parts
+    return candidates if parts == 1 else math.ceil(mean + math.sqrt(mean))
+
+
+def encoded(own: Sequence[str | None]) -> Ids:
+    """Ids as arrays hold them; a query of no id equals none."""
+    return np.array([(id_ or "-").encode() for id_ in own], "S32")
+
+
+def first(ids: Ids, distances: Floats, k: int) -> tuple[Ids, Floats]:
+    """The k nearest of (q, m); ids must ascend where distances are equal."""
+    if missing := max(0, k - ids.shape[1]):
+        ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=b"")
+        distances = np.pad(distances, ((0, 0), (0, missing)), constant_values=np.inf)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(ids, order, 1), np.take_along_axis(distances, order, 1)

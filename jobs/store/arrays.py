@@ -1,0 +1,41 @@
+"""``.npz`` files that hold a dataclass of arrays and the number of their format."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from jobs.base.errors import LookalikeError
+from jobs.store.documents import check_format
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    T = TypeVar("T", bound=DataclassInstance)
+
+
+def save_arrays(file: Path, value: DataclassInstance, number: int) -> None:
+    """Write every field of ``value``, an array each, and the format's ``number``."""
+    arrays: dict[str, Any] = {field.name: getattr(value, field.name) for field in fields(value)}
+    with file.open("wb") as opened:
+        np.savez(opened, format=np.int64(number), **arrays)
+
+
+def load_arrays(file: Path, kind: type[T], number: int, remedy: str) -> T:
+    """Read what ``save_arrays`` wrote.
+
+    Raises LookalikeError, ending in ``remedy``, where the file is missing, corrupt or of another format.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            found = int(arrays["format"]) if "format" in arrays else None
+            check_format(file, found, number, remedy)
+            return kind(**{field.name: arrays[field.name] for field in fields(kind)})
+    except FileNotFoundError as error:
+        raise LookalikeError(f"{file} is missing: {remedy}.") from error
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+        raise LookalikeError(f"{file} is corrupt ({error}): {remedy}.") from error

@@ -1,0 +1,63 @@
+"""JSON files of a typed shape, each with the number of its format.
+
+A file is ``{"format": number, ...}``. The shape is a ``TypedDict``; what is read is checked against it, so
+that whoever reads may rely on every key. A format that changes gets the next number, and files of another
+number are refused in a sentence instead of being guessed at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from jobs.base.atomic import write_json
+from jobs.base.errors import LookalikeError
+
+T = TypeVar("T")
+
+
+def read_document(file: Path, shape: type[T], number: int, remedy: str) -> T:
+    """Read ``file`` as a ``shape`` of format ``number``.
+
+    ``remedy`` ends the sentence of every error: what a person is to do.
+
+    Raises FileNotFoundError where there is none, LookalikeError where it is corrupt or of another format.
+    """
+    text = file.read_text(encoding="utf-8", errors="replace")
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise LookalikeError(f"{file} is corrupt ({error}): {remedy}.") from error
+    if not isinstance(value, dict):
+        raise LookalikeError(f"{file} is corrupt (it holds no JSON object): {remedy}.")
+    check_format(file, value.pop("format", None), number, remedy)
+    try:
+        shaped: Any = shape  # mypy takes a type of T for unhashable
+        found: T = _adapter(shaped).validate_python(value)
+        return found
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "document"
+        raise LookalikeError(f"{file} is corrupt ({where}: {first['msg']}): {remedy}.") from error
+
+
+def write_document(file: Path, value: Mapping[str, Any], number: int) -> None:
+    """Replace ``file`` by ``value`` and its format's ``number`` in one step."""
+    write_json(file, {"format": number, **value})
+
+
+def check_format(file: Path, found: object, number: int, remedy: str) -> None:
+    """Raises LookalikeError where ``found``, None for no number at all, is not the format ``number``."""
+    if found != number:
+        has = "has no format number" if found is None else f"has format {found}"
+        raise LookalikeError(f"{file} {has}, but this release reads format {number}: {remedy}.")
+
+
+@cache
+def _adapter(shape: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)

@@ -1,0 +1,150 @@
+"""``index/<version>/gallery.db``: SQLite, what pages and look-ups read of a version's pictures.
+
+Each order in which the pages go through the pictures is numbered, and each way to name a picture is indexed,
+so that no read takes longer among a million pictures than among ten.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from jobs.base.errors import LookalikeError
+from jobs.store.documents import check_format
+from jobs.store.versions import Index
+
+FORMAT = 1
+
+ALL = 0
+"""The class that stands for every picture."""
+
+SCHEMA = f"""
+PRAGMA user_version = {FORMAT};
+-- class 0 is all pictures; folded counts those that are left when near-duplicates are folded together
+CREATE TABLE classes (class INTEGER PRIMARY KEY, name TEXT, pictures INTEGER, folded INTEGER);
+-- row: from 0, ascending by id; file: the name of the file at path;
+-- alike: the first row of those that are nearly the same as this one
+CREATE TABLE pictures (
+    row INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, file TEXT, label TEXT, class_name TEXT, alike INTEGER
+);
+CREATE INDEX pictures_path ON pictures (path);
+CREATE INDEX pictures_file ON pictures (file);
+CREATE INDEX pictures_alike ON pictures (alike);
+-- place: from 0, within a class, with near-duplicates folded (1) or not (0): a page is a range of places
+CREATE TABLE places (class INTEGER, folded INTEGER, place INTEGER, row INTEGER,
+    PRIMARY KEY (class, folded, place)) WITHOUT ROWID;
+CREATE TABLE neighbours (row INTEGER, rank INTEGER, other INTEGER, distance REAL,
+    PRIMARY KEY (row, rank)) WITHOUT ROWID;
+"""
+
+Row = dict[str, Any]
+"""A picture: the columns of ``pictures``, and what a query adds."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of pictures: ``number`` from 1 to ``pages``, of ``total`` pictures, ``size`` per page."""
+
+    pictures: list[Row]
+    number: int
+    total: int
+    size: int
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.total // self.size))
+
+
+class Gallery:
+    """The pictures of one index version."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def __len__(self) -> int:
+        total: int = self._rows("SELECT pictures FROM classes WHERE class = ?", ALL)[0]["pictures"]
+        return total
+
+    def classes(self) -> list[Row]:
+        """class, name (None: without a label), pictures, folded; all first, those without last."""
+        return self._rows("SELECT * FROM classes ORDER BY class != 0, name IS NULL, class")
+
+    def page(self, class_: int, folded: bool, number: int, size: int) -> Page:
+        count = self._rows(
+            f"SELECT {'folded' if folded else 'pictures'} AS total FROM classes WHERE class = ?",  # noqa: S608
+            class_,
+        )
+        total = count[0]["total"] if count else 0
+        number = min(max(number, 1), max(1, -(-total // size)))
+        rows = self._rows(
+            "SELECT pictures.*,"
+            " (SELECT count(*) FROM pictures AS other WHERE other.alike = pictures.row) AS same"
+            " FROM places JOIN pictures USING (row)"
+            " WHERE class = ? AND folded = ? AND place >= ? AND place < ? ORDER BY place",
+            class_,
+            int(folded),
+            size * (number - 1),
+            size * number,
+        )
+        return Page(rows, number, total, size)
+
+    def picture(self, id_: str) -> Row | None:
+        found = self._rows("SELECT * FROM pictures WHERE id = ?", id_)
+        return found[0] if found else None
+
+    def at(self, row: int) -> Row:
+        """The picture of a row, from 0, ascending by id."""
+        return self._rows("SELECT * FROM pictures WHERE row = ?", row)[0]
+
+    def named(self, text: str) -> list[Row]:
+        """The pictures at the path ``text`` or, where there are none, of that file name; two are enough."""
+        by_path = self._rows("SELECT * FROM pictures WHERE path = ? LIMIT 2", text)
+        return by_path or self._rows("SELECT * FROM pictures WHERE file = ? LIMIT 2", text)
+
+    def captions(self, ids: Sequence[str]) -> dict[str, Row]:
+        """Id -> picture, of those that there are."""
+        return {id_: found for id_ in ids if (found := self.picture(id_))}
+
+    def neighbours(self, picture: Row) -> list[Row]:
+        """The stored neighbours, ascending by distance; ``same`` where they are of the picture's class."""
+        return self._rows(
+            "SELECT pictures.*, rank, distance, label IS NOT NULL AND label = ? AS same_class"
+            " FROM neighbours JOIN pictures ON pictures.row = other WHERE neighbours.row = ? ORDER BY rank",
+            picture["label"],
+            picture["row"],
+        )
+
+    def alike(self, picture: Row, most: int) -> list[Row]:
+        """Up to ``most`` of the others that near-duplicates link to the picture."""
+        return self._rows(
+            "SELECT * FROM pictures WHERE alike = ? AND row != ? LIMIT ?",
+            picture["alike"],
+            picture["row"],
+            most,
+        )
+
+    def _rows(self, query: str, *values: object) -> list[Row]:
+        return [dict(row) for row in self._database.execute(query, values)]
+
+
+@contextmanager
+def open_gallery(index: Index) -> Iterator[Gallery]:
+    """Raises LookalikeError where the version has none, or one of another format."""
+    # A version never changes, so SQLite need not look out for writers.
+    address = f"file:{quote(str(index.gallery_file))}?mode=ro&immutable=1"
+    remedy = "run the DAG similarity_index, which rebuilds it"
+    try:
+        opened = sqlite3.connect(address, uri=True)
+    except sqlite3.OperationalError as error:
+        if index.gallery_file.is_file():
+            raise
+        raise LookalikeError(f"Index {index.version} has no gallery: {remedy}.") from error
+    with closing(opened) as database:
+        found = database.execute("PRAGMA user_version").fetchone()[0]
+        check_format(index.gallery_file, found or None, FORMAT, remedy)
+        database.row_factory = sqlite3.Row
+        yield Gallery(database)

@@ -1,0 +1,39 @@
+"""``index/settings.json``: the params of the run that published last, which scheduled runs repeat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from jobs.base.options import INDEX_OPTIONS, check_option
+from jobs.store.documents import read_document, write_document
+from jobs.store.root import DataRoot
+
+FORMAT = 1
+
+
+class Settings(TypedDict):
+    params: dict[str, Any]
+    """Name of an option of jobs/base/options.py -> value."""
+
+
+def published_settings(root: DataRoot) -> dict[str, Any] | None:
+    """The params of the run that published last; None where none has.
+
+    Raises LookalikeError where the file is corrupt, of another format, or holds a value that is not allowed.
+    """
+    file = root.index / "settings.json"
+    try:
+        settings = read_document(file, Settings, FORMAT, "trigger the DAG similarity_index once")
+    except FileNotFoundError:
+        return None
+    known = {option.name: option for option in INDEX_OPTIONS}
+    params = {name: value for name, value in settings["params"].items() if name in known}
+    for name, value in params.items():
+        check_option(known[name], value)
+    return params
+
+
+def write_settings(root: DataRoot, params: dict[str, Any]) -> None:
+    write_document(root.index / "settings.json", {"params": params}, FORMAT)

@@ -1,0 +1,78 @@
+"""Assembled vectors: ``vectors/<hash of what they are made of>/``, waiting to be indexed.
+
+Each folder holds ``pictures`` (Parquet: id, path, label, class_name, vector of length 1) and
+``vectors.json``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from typing_extensions import TypedDict
+
+from jobs.base.atomic import in_use, write_text
+from jobs.base.errors import LookalikeError
+from jobs.store.documents import read_document, write_document
+from jobs.store.root import CURRENT, DataRoot, name_or_pointer
+
+FORMAT = 1
+
+
+class Description(TypedDict):
+    """``vectors.json``."""
+
+    fingerprint: str
+    """The model that made them."""
+    catalog: str
+    """The catalog that they were assembled from first."""
+    pictures: int
+    dimension: int
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """One set of assembled vectors."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def pictures(self) -> Path:
+        """Parquet: id, path, label, class_name, vector."""
+        return self.folder / "pictures"
+
+    def description(self) -> Description:
+        """Raises LookalikeError where they are missing or of another format."""
+        try:
+            return read_document(
+                self.folder / "vectors.json",
+                Description,
+                FORMAT,
+                "delete that folder and run the step vectors again",
+            )
+        except FileNotFoundError as error:
+            raise LookalikeError(f"{self.folder} holds no vectors: run the step vectors first.") from error
+
+    def describe(self, description: Description) -> None:
+        write_document(self.folder / "vectors.json", description, FORMAT)
+
+
+def open_vectors(root: DataRoot, name: str = CURRENT) -> Vectors:
+    """The vectors of that name, or those assembled last; they count as used.
+
+    Raises LookalikeError where there are none.
+    """
+    name = name_or_pointer(root.vectors, name, "vectors")
+    vectors = Vectors(root.vectors / name)
+    if not in_use(vectors.folder):
+        raise LookalikeError(f"{vectors.folder} is missing: run the step vectors again.")
+    return vectors
+
+
+def point_to_vectors(root: DataRoot, vectors: Vectors) -> None:
+    """Make them what a step that is run by hand takes."""
+    write_text(root.vectors / CURRENT, vectors.name + "\n")
