@@ -6,7 +6,8 @@ The steps, in the order in which the data flows:
             -> neighbours -> gallery -> report -> publish -> query -> montage
 
 and ``housekeeping``, a DAG of its own, and ``upload``, which the pages start. Every step is one public
-function and a ``main(argv)``; none needs Airflow. It is told what it works on: catalog, vectors, calibration, version.
+function and a ``main(argv)``; none needs Airflow. It is told what it works on: catalog, vectors,
+calibration, version.
 
 Steps know rooms, rooms know lower rooms, no step knows a step. The floors, from the top:
 

@@ -32,7 +32,7 @@ from jobs.store.versions import BUILT, Index, open_index
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Of ``report.json``."""
 
 QUERIES = 5_000

@@ -11,7 +11,7 @@ from jobs.store.documents import read_document, write_document
 from jobs.store.embeddings import ModelDescription
 from jobs.store.versions import Lsh, Recall
 
-FORMAT = 1
+FORMAT = 2
 ANSWER, MONTAGE = "neighbours.json", "montage.png"
 QUERY_PICTURE = "query.jpg"
 """The resized copy of a picture that is not in the index."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from jobs.base.errors import LookalikeError
-from jobs.store.documents import check_format
+from jobs.store.documents import FIRST, check_format
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,7 +32,7 @@ def load_arrays(file: Path, kind: type[T], number: int, remedy: str) -> T:
     """
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            found = int(arrays["format"]) if "format" in arrays else None
+            found = int(arrays["format"]) if "format" in arrays else FIRST
             check_format(file, found, number, remedy)
             return kind(**{field.name: arrays[field.name] for field in fields(kind)})
     except FileNotFoundError as error:

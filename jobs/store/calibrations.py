@@ -18,7 +18,9 @@ from jobs.store.arrays import load_arrays, save_arrays
 from jobs.store.documents import read_document, write_document
 from jobs.store.root import CURRENT, DataRoot, name_or_pointer
 
-FORMAT = 1
+FORMAT = 2
+"""Of ``choice.json`` and the checks."""
+MOMENTS_FORMAT = 1
 REMEDY = "delete that folder and run the step calibrate again"
 
 
@@ -65,10 +67,10 @@ class Calibration:
 
     def moments(self) -> Moments:
         """Raises LookalikeError where they are missing, corrupt or of another format."""
-        return load_arrays(self.folder / "moments.npz", Moments, FORMAT, REMEDY)
+        return load_arrays(self.folder / "moments.npz", Moments, MOMENTS_FORMAT, REMEDY)
 
     def save_moments(self, moments: Moments) -> None:
-        save_arrays(self.folder / "moments.npz", moments, FORMAT)
+        save_arrays(self.folder / "moments.npz", moments, MOMENTS_FORMAT)
 
     def chosen(self) -> Chosen:
         """Raises LookalikeError where it is missing, corrupt or of another format."""

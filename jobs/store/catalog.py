@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from jobs.base.atomic import in_use, staged_directory, staged_file, write_text
 from jobs.base.errors import LookalikeError
-from jobs.store.documents import check_format
+from jobs.store.documents import FIRST, check_format
 from jobs.store.root import CURRENT, DataRoot, name_or_pointer
 
 FORMAT = 1
@@ -81,8 +81,8 @@ def read_catalog(root: DataRoot, name: str = CURRENT) -> list[Row]:
     """
     file = catalog_folder(root, name) / ROWS
     with pq.ParquetFile(file) as table:
-        found = (table.schema_arrow.metadata or {}).get(b"format", b"").decode()
-        check_format(file, int(found) if found.isdigit() else None, FORMAT, "run the step catalog again")
+        found = (table.schema_arrow.metadata or {}).get(b"format", b"%d" % FIRST)
+        check_format(file, int(found), FORMAT, "run the step catalog again")
         rows: list[Row] = table.read().to_pylist()
     return rows
 

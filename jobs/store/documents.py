@@ -2,7 +2,8 @@
 
 A file is ``{"format": number, ...}``. The shape is a ``TypedDict``; what is read is checked against it, so
 that whoever reads may rely on every key. A format that changes gets the next number, and files of another
-number are refused in a sentence instead of being guessed at.
+number are refused in a sentence instead of being guessed at. Files without a number are of format 1: release
+0.1 wrote none.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from jobs.base.errors import LookalikeError
 
 T = TypeVar("T")
 
+FIRST = 1
+"""The format of files without a number."""
+
 
 def read_document(file: Path, shape: type[T], number: int, remedy: str) -> T:
     """Read ``file`` as a ``shape`` of format ``number``.
@@ -35,7 +39,7 @@ def read_document(file: Path, shape: type[T], number: int, remedy: str) -> T:
         raise LookalikeError(f"{file} is corrupt ({error}): {remedy}.") from error
     if not isinstance(value, dict):
         raise LookalikeError(f"{file} is corrupt (it holds no JSON object): {remedy}.")
-    check_format(file, value.pop("format", None), number, remedy)
+    check_format(file, value.pop("format", FIRST), number, remedy)
     try:
         shaped: Any = shape  # mypy takes a type of T for unhashable
         found: T = _adapter(shaped).validate_python(value)
@@ -52,10 +56,9 @@ def write_document(file: Path, value: Mapping[str, Any], number: int) -> None:
 
 
 def check_format(file: Path, found: object, number: int, remedy: str) -> None:
-    """Raises LookalikeError where ``found``, None for no number at all, is not the format ``number``."""
+    """Raises LookalikeError where ``found`` is not the format ``number``."""
     if found != number:
-        has = "has no format number" if found is None else f"has format {found}"
-        raise LookalikeError(f"{file} {has}, but this release reads format {number}: {remedy}.")
+        raise LookalikeError(f"{file} has format {found}, but this release reads format {number}: {remedy}.")
 
 
 @cache

@@ -22,10 +22,12 @@ from typing_extensions import TypedDict
 
 from jobs.base.atomic import staged_file, write_json
 from jobs.base.errors import LookalikeError
-from jobs.store.documents import check_format, read_document, write_document
+from jobs.store.documents import FIRST, check_format, read_document, write_document
 
-FORMAT = 1
-"""Of ``model.json`` and of the shards; shards without a number have format 1."""
+FORMAT = 2
+"""Of ``model.json``."""
+SHARD_FORMAT = 1
+"""Of the shards, which earlier releases wrote without a number."""
 
 
 class Embedded(TypedDict):
@@ -143,8 +145,8 @@ class EmbeddingStore:
     def _metadata(self) -> Iterator[dict[bytes, bytes]]:
         for shard in self.shards():
             metadata = pq.read_schema(shard).metadata or {}
-            number = int(metadata.get(FORMAT_KEY, str(FORMAT)))
-            check_format(shard, number, FORMAT, "move it away and run the step embed again")
+            number = int(metadata.get(FORMAT_KEY, b"%d" % FIRST))
+            check_format(shard, number, SHARD_FORMAT, "move it away and run the step embed again")
             yield metadata
 
     def write(
@@ -163,7 +165,7 @@ class EmbeddingStore:
         name = hashlib.sha256("\n".join([*ids, *sorted(broken)]).encode()).hexdigest()[:16]
         dimension = embeddings.shape[1]
         column = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), dimension)
-        metadata = {FORMAT_KEY: str(FORMAT), BROKEN: json.dumps(broken), RUNTIME: runtime}
+        metadata = {FORMAT_KEY: str(SHARD_FORMAT), BROKEN: json.dumps(broken), RUNTIME: runtime}
         columns = [pa.array(ids, pa.string()), column]
         table = pa.table(columns, schema=schema(dimension).with_metadata(metadata))
         # A worker that is taken for lost may write beside the one that took its shard over.

@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import quote
 
 from jobs.base.errors import LookalikeError
-from jobs.store.documents import check_format
+from jobs.store.documents import FIRST, check_format
 from jobs.store.versions import Index
 
-FORMAT = 1
+FORMAT = 2
 
 ALL = 0
 """The class that stands for every picture."""
@@ -145,6 +145,6 @@ def open_gallery(index: Index) -> Iterator[Gallery]:
         raise LookalikeError(f"Index {index.version} has no gallery: {remedy}.") from error
     with closing(opened) as database:
         found = database.execute("PRAGMA user_version").fetchone()[0]
-        check_format(index.gallery_file, found or None, FORMAT, remedy)
+        check_format(index.gallery_file, found or FIRST, FORMAT, remedy)
         database.row_factory = sqlite3.Row
         yield Gallery(database)

@@ -10,7 +10,7 @@ from jobs.base.options import INDEX_OPTIONS, check_option
 from jobs.store.documents import read_document, write_document
 from jobs.store.root import DataRoot
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Settings(TypedDict):

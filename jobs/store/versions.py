@@ -25,8 +25,10 @@ from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Of the whole version: its manifest names what else belongs to it."""
+PUBLISHED_FORMAT = 1
+"""Of ``published.json``."""
 BUILT = "built"
 CAPTION = ("id", "path", "label", "class_name")
 
@@ -96,7 +98,7 @@ class Manifest(TypedDict):
 
 
 class Published(TypedDict):
-    """``published.json``."""
+    """``published.json``: when a version was published."""
 
     run: str | None
     """The run that published the version; None where that was done by hand."""
@@ -166,13 +168,13 @@ class Index:
         """
         try:
             return read_document(
-                self.published_file, Published, FORMAT, "delete it and publish the version again"
+                self.published_file, Published, PUBLISHED_FORMAT, "delete it and publish the version again"
             )
         except FileNotFoundError:
             return None
 
     def record_published(self, published: Published) -> None:
-        write_document(self.published_file, published, FORMAT)
+        write_document(self.published_file, published, PUBLISHED_FORMAT)
 
     @property
     def manifest_file(self) -> Path:
