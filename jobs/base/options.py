@@ -309,6 +309,8 @@ def check_option(option: Option, value: Any) -> None:
     if high is not None:
         within = within and (value < high if option.exclusive else value <= high)
     if not (within and math.isfinite(value)):
-        above = f"above {low:g}" if option.exclusive else f"{low:g} or more"
-        below = "" if high is None else f" and {'below' if option.exclusive else 'at most'} {high:g}"
-        raise LookalikeError(f"{option.name} is {value}: give a number {above}{below}.")
+        if option.exclusive:
+            wanted = f"a number above {low:g}" + ("" if high is None else f" and below {high:g}")
+        else:
+            wanted = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
+        raise LookalikeError(f"{option.name} is {value}: give {wanted}.")

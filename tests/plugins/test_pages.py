@@ -23,8 +23,8 @@ from jobs.montage import draw_montage
 from jobs.publish import publish
 from jobs.query import answer
 from jobs.store.catalog import read_catalog, write_catalog
-from jobs.store.root import DataRoot
-from jobs.store.versions import CURRENT, Index, open_index
+from jobs.store.root import CURRENT, DataRoot
+from jobs.store.versions import Index, open_index
 from plugins.links import PREFIX
 from plugins.pages import shelf
 from plugins.pages.app import app

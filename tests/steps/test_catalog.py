@@ -45,7 +45,8 @@ class Place:
     root: DataRoot
 
     def build(self, *, limit: int | None = None, max_quarantined: float = 0.9) -> dict[str, int]:
-        return build_catalog(folder(self.pictures), self.root, limit=limit, max_quarantined=max_quarantined)
+        source = folder(self.pictures)
+        return build_catalog(source, self.root, limit=limit, max_quarantined=max_quarantined)[1]
 
     def rows(self) -> dict[str, Row]:
         """By path in the folder."""
@@ -214,12 +215,12 @@ def test_folder_given_by_a_link_is_read(place: Place, tmp_path: Path) -> None:
     write_pictures(place.pictures, 2)
     (place.pictures / "inside.jpg").symlink_to("000.jpg")
     (tmp_path / "link").symlink_to(place.pictures)
-    counts = build_catalog(folder(tmp_path / "link"), place.root)
+    _, counts = build_catalog(folder(tmp_path / "link"), place.root)
     assert (counts["files"], counts["quarantined"]) == (3, 0)
 
 
 def test_huge_file_is_not_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.intake.scan.MAX_BYTES", 1_000_000)
+    monkeypatch.setattr("jobs.intake.look.MAX_BYTES", 1_000_000)
     write_pictures(place.pictures, 1)
     os.truncate(write_picture(place.pictures / "huge.jpg"), 1_000_001)
     os.truncate(write_picture(place.pictures / "large.jpg"), 1_000_000)
@@ -264,7 +265,7 @@ def test_too_many_broken_files_fail_the_run_and_can_be_looked_up(place: Place) -
         place.build(max_quarantined=0.2)
     assert str(caught.value) == (
         f"1 of 4 pictures are quarantined, more than the 20% allowed: see their reasons in "
-        f"{catalog_file(place.root)}, mend the files or raise the share."
+        f"{catalog_file(place.root)}, fix the files or raise max_quarantined."
     )
     assert place.reasons()["text.jpg"] == "not a picture of a known format"
     assert place.build(max_quarantined=0.25)["quarantined"] == 1

@@ -61,7 +61,7 @@ def test_labels_join_and_what_has_no_partner_is_listed(pictures: Path, root: Dat
     write_pictures(pictures, 5)
     rows = [("000.jpg", "red"), ("gone.jpg", "blue"), ("001.jpg", ""), ("002.jpg", "red"), ("000.jpg", "red")]
     write_labels(pictures / "labels.csv", [*rows, ("003.jpg", "red"), ("003.jpg", "blue")])
-    counts = build_catalog(folder(pictures), root)
+    _, counts = build_catalog(folder(pictures), root)
     assert list(labels(root).values()) == ["red", None, "red", None, None]
     assert told(root, "unmatched_rows.csv") == [
         ("all", "3", "gone.jpg", "blue", "no such picture"),
@@ -116,7 +116,7 @@ def test_same_file_names_in_two_splits_are_joined_within_their_split(tmp_path: P
         csv_file = write_labels(tmp_path / f"{name}.csv", [("00001.jpg", name), (f"{name}-gone.jpg", "x")])
         splits.append(Split(name, str(path.parent), csv_file))
     splits.append(Split("unlabelled", splits[0].pictures, label_rule="none"))
-    counts = build_catalog(Source("cars", tuple(splits)), root)
+    _, counts = build_catalog(Source("cars", tuple(splits)), root)
     assert labels(root) == {
         ("test", "00001.jpg"): "test",
         ("train", "00001.jpg"): "train",
@@ -134,7 +134,7 @@ def test_unknown_class_number_is_kept_and_counted(pictures: Path, tmp_path: Path
     meta = tmp_path / "meta.mat"
     scipy.io.savemat(meta, {"class_names": np.array(["Audi TT", "BMW M3"], object)})
     csv_file = write_labels(tmp_path / "l.csv", [("000.jpg", "2"), ("001.jpg", "3"), ("002.jpg", "1")])
-    counts = build_catalog(Source("cars", (Split("train", str(pictures), csv_file),), str(meta)), root)
+    _, counts = build_catalog(Source("cars", (Split("train", str(pictures), csv_file),), str(meta)), root)
     seen = [(row["label"], row["class_name"]) for row in read_catalog(root)]
     assert seen == [("2", "BMW M3"), ("3", "3"), ("1", "Audi TT")]
     assert (counts["unknown_classes"], counts["labelled"]) == (1, 3)
@@ -145,7 +145,7 @@ def test_same_bytes_under_two_labels_are_reported_as_a_conflict(pictures: Path, 
         write_picture(pictures / f"{name}.jpg", seed)
     named = {"a": "red", "b": "blue", "c": "red", "d": "red", "e": "red", "g": "red"}
     write_labels(pictures / "labels.csv", [(f"{name}.jpg", label) for name, label in named.items()])
-    counts = build_catalog(folder(pictures), root)
+    _, counts = build_catalog(folder(pictures), root)
     doubles = told(root, "duplicates.csv")
     assert {(os.path.basename(path), label, conflict) for _, path, label, conflict in doubles} == {
         ("a.jpg", "red", "True"),
@@ -192,7 +192,7 @@ def test_label_rule_is_found_or_chosen(pictures: Path) -> None:
 
 def test_unlabelled_folder_has_no_labels_and_misses_none(pictures: Path, root: DataRoot) -> None:
     write_picture(pictures / "red" / "a.jpg")
-    counts = build_catalog(folder(pictures, "none"), root)
+    _, counts = build_catalog(folder(pictures, "none"), root)
     assert labels(root) == {("all", "a.jpg"): None}
     assert (counts["labelled"], counts["unmatched_files"]) == (0, 0)
 

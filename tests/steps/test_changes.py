@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from jobs.changes import Changes, find_changes
-from jobs.store.catalog import read_catalog, write_catalog
+from jobs.store.catalog import read_catalog
 from jobs.store.root import DataRoot
 from jobs.store.versions import Index, open_index
-from tests.support.synthetic import FINGERPRINT, make_index, make_root, picture_id
+from tests.support.synthetic import FINGERPRINT, make_index, make_root, picture_id, take
 
 PICTURES = 12
 
@@ -31,7 +31,7 @@ def version(made: DataRoot) -> str:
 def test_nothing_is_new(made: DataRoot, version: str) -> None:
     changes = find_changes(made, FINGERPRINT)
     assert changes == Changes(version, 0, 0, 0)
-    assert not changes
+    assert not changes.anything
 
 
 def test_what_landed_left_and_was_named_anew_is_counted(made: DataRoot, version: str) -> None:
@@ -39,21 +39,36 @@ def test_what_landed_left_and_was_named_anew_is_counted(made: DataRoot, version:
     landed = {**rows[0], "id": picture_id(99), "path": "/pictures/new.jpg"}
     rows[1]["label"] = rows[1]["class_name"] = "another"
     rows[2]["path"] = "/elsewhere/00002.jpg"
-    write_catalog([landed, *rows[:-1]], made)
+    take(made, [landed, *rows[:-1]])
     assert find_changes(made, FINGERPRINT) == Changes(version, new=1, gone=1, renamed=2)
+
+
+@pytest.mark.parametrize("column", ["path", "label", "class_name"])
+def test_another_name_alone_is_a_change(made: DataRoot, version: str, column: str) -> None:
+    rows = read_catalog(made)
+    rows[3][column] = "another"
+    take(made, rows)
+    assert find_changes(made, FINGERPRINT) == Changes(version, new=0, gone=0, renamed=1)
+
+
+def test_a_catalog_that_is_named_is_compared_whatever_came_later(made: DataRoot, version: str) -> None:
+    earlier = take(made, read_catalog(made)[:-2])
+    make_root(made.root, PICTURES)
+    assert find_changes(made, FINGERPRINT, catalog=earlier).gone == 2
+    assert not find_changes(made, FINGERPRINT).anything
 
 
 def test_a_copy_under_another_name_is_nothing_new(made: DataRoot, version: str) -> None:
     rows = read_catalog(made)
     copies = [{**rows[0], "path": f"/pictures/{name}.jpg"} for name in ("0", "copy")]
-    write_catalog([*rows, *copies], made)
-    assert not find_changes(made, FINGERPRINT)
+    take(made, [*rows, *copies])
+    assert not find_changes(made, FINGERPRINT).anything
 
 
 def test_a_quarantined_picture_has_gone(made: DataRoot, version: str) -> None:
     rows = read_catalog(made)
     rows[0] |= {"status": "quarantined", "reason": "empty file"}
-    write_catalog(rows, made)
+    take(made, rows)
     assert find_changes(made, FINGERPRINT) == Changes(version, new=0, gone=1, renamed=0)
 
 
@@ -70,4 +85,4 @@ def test_without_a_sound_index_every_picture_is_new(tmp_path: Path, spoil: str) 
         (root.index / "built").write_text(index.version)
     changes = find_changes(root, FINGERPRINT)
     assert changes == Changes(None, 3, 0, 0)
-    assert changes
+    assert changes.anything

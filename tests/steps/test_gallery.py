@@ -14,12 +14,12 @@ from jobs.base.errors import LookalikeError
 from jobs.gallery import lay_out_gallery
 from jobs.neighbours import STORED, store_neighbours
 from jobs.search.near_duplicates import first_alike
+from jobs.store.gallery import ALL, Gallery, open_gallery
 from jobs.store.root import DataRoot
 from jobs.store.versions import BUILT, Index, open_index
-from plugins.pages.shelf import ALL, PAGE, Gallery, open_gallery
 from tests.support.synthetic import make_index, make_root, picture_id, unit_vectors
 
-PICTURES, CLASSES = 150, 10
+PICTURES, CLASSES, PAGE = 150, 10, 60
 COPIES = {120: 10, 130: 10}
 """Pictures that are nearly the same as an earlier one."""
 
@@ -45,8 +45,8 @@ def gallery(index: Index) -> Iterator[Gallery]:
 
 
 def everything(gallery: Gallery, class_: int, folded: bool) -> list[str]:
-    first = gallery.page(class_, folded, 1)
-    pages = [gallery.page(class_, folded, number) for number in range(1, first.pages + 1)]
+    first = gallery.page(class_, folded, 1, PAGE)
+    pages = [gallery.page(class_, folded, number, PAGE) for number in range(1, first.pages + 1)]
     assert all(len(page.pictures) == PAGE for page in pages[:-1])
     found = [picture["id"] for page in pages for picture in page.pictures]
     assert len(found) == first.total
@@ -71,12 +71,12 @@ def test_a_class_holds_its_own(gallery: Gallery) -> None:
 def test_near_duplicates_are_folded_under_the_first(gallery: Gallery) -> None:
     folded = everything(gallery, ALL, True)
     assert set(map(picture_id, range(PICTURES))) - set(folded) == set(map(picture_id, COPIES))
-    (first,) = [row for row in gallery.page(1, True, 1).pictures if row["id"] == picture_id(10)]
+    (first,) = [row for row in gallery.page(1, True, 1, PAGE).pictures if row["id"] == picture_id(10)]
     assert first["same"] == 1 + len(COPIES)
     for shown in (10, 120):
         found = gallery.picture(picture_id(shown))
         assert found is not None
-        others = {row["id"] for row in gallery.alike(found)}
+        others = {row["id"] for row in gallery.alike(found, PAGE)}
         assert others == {picture_id(one) for one in (10, *COPIES) if one != shown}
 
 
@@ -98,14 +98,14 @@ def test_neighbours_are_the_stored_ones_by_rank(gallery: Gallery) -> None:
 
 @pytest.mark.parametrize("number", [0, -3, 10**9])
 def test_a_page_that_is_not_there_is_the_nearest_one(gallery: Gallery, number: int) -> None:
-    page = gallery.page(ALL, False, number)
+    page = gallery.page(ALL, False, number, PAGE)
     assert page.number in (1, page.pages)
     assert page.pictures
 
 
 def test_what_is_not_there_is_nothing(gallery: Gallery) -> None:
     assert gallery.picture(picture_id(PICTURES)) is None
-    assert gallery.page(CLASSES + 1, False, 1).pictures == []
+    assert gallery.page(CLASSES + 1, False, 1, PAGE).pictures == []
 
 
 def test_no_page_looks_at_pictures_that_it_does_not_show(index: Index) -> None:
@@ -114,11 +114,11 @@ def test_no_page_looks_at_pictures_that_it_does_not_show(index: Index) -> None:
         database.row_factory = sqlite3.Row
         database.set_trace_callback(asked.append)
         gallery = Gallery(database)
-        picture = gallery.page(ALL, True, 2).pictures[0]
+        picture = gallery.page(ALL, True, 2, PAGE).pictures[0]
         found = gallery.picture(picture["id"])
         assert found is not None
         gallery.neighbours(found)
-        gallery.alike(found)
+        gallery.alike(found, PAGE)
         database.set_trace_callback(None)
         assert len(asked) == 5
         for query in asked:

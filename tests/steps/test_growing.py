@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jobs.calibrate import GROWN, calibrate_vectors, open_calibration
+from jobs.calibrate import GROWN, calibrate_vectors
 from jobs.index import LshParams, build_index
+from jobs.lsh.choice import Choice, Prediction
 from jobs.query import answer
-from jobs.store.catalog import read_catalog, write_catalog
-from jobs.store.packed import Part, parts
+from jobs.store.calibrations import Calibration, open_calibration
+from jobs.store.catalog import read_catalog
+from jobs.store.packed import open_parts
 from jobs.store.root import DataRoot
+from jobs.store.vectors import open_vectors
 from jobs.store.versions import BUILT, Index
 from jobs.vectors import assemble_vectors
-from tests.support.synthetic import FINGERPRINT, keep, make_index, make_root, picture_id
+from tests.support.synthetic import FINGERPRINT, keep, make_root, make_searchable, picture_id, take
 
 pytestmark = pytest.mark.usefixtures("spark")
 PICTURES = 600
@@ -42,15 +45,14 @@ def root(tmp_path: Path) -> DataRoot:
 
 def catalog_of_all(root: DataRoot, folder: Path) -> None:
     other, _ = make_root(folder, PICTURES)
-    write_catalog(read_catalog(other), root)
+    take(root, read_catalog(other))
 
 
 def rows_of(index: Index) -> dict[bytes, tuple[bytes, bytes]]:
     """Id -> codes and vector, as bytes."""
-    opened = [Part.open(name) for name in parts(index.packed)]
     return {
         id_: (part.codes[row].tobytes(), part.vectors[row].tobytes())
-        for part in opened
+        for part in open_parts(index.packed)
         for row, id_ in enumerate(part.ids.tolist())
     }
 
@@ -61,9 +63,9 @@ def saved(index: Index) -> dict[str, bytes]:
 
 
 def test_new_pictures_are_hashed_by_the_models_there_are(root: DataRoot, tmp_path: Path) -> None:
-    before = make_index(root)
+    before = make_searchable(root)
     catalog_of_all(root, tmp_path / "other")
-    after = make_index(root)
+    after = make_searchable(root)
     assert after.manifest()["images"] == PICTURES
     assert after.manifest()["hashes_kept_of"] == before.version
     assert after.manifest()["calibration"] == before.manifest()["calibration"]
@@ -74,7 +76,7 @@ def test_new_pictures_are_hashed_by_the_models_there_are(root: DataRoot, tmp_pat
     assert {id_: new[id_] for id_ in old} == old
     # And the new ones are hashed as they would be in an index built at once.
     (root.index / BUILT).unlink()
-    at_once = build_index(root, LshParams(refined=before.manifest()["refined"]))
+    at_once = build_index(root, LshParams(candidates=before.manifest()["candidates"]))
     assert at_once.manifest()["hashes_kept_of"] is None
     assert rows_of(at_once) == new
 
@@ -84,11 +86,11 @@ def test_new_pictures_are_hashed_by_the_models_there_are(root: DataRoot, tmp_pat
 
 
 def test_what_left_the_catalog_is_found_no_more(root: DataRoot) -> None:
-    before = make_index(root)
+    before = make_searchable(root)
     told = json.loads((answer(root, "with", query=picture_id(7)) / "neighbours.json").read_text())
     gone = {neighbour["id"] for neighbour in told["neighbours"]}
-    write_catalog([row for row in read_catalog(root) if row["id"] not in gone], root)
-    after = make_index(root)
+    take(root, [row for row in read_catalog(root) if row["id"] not in gone])
+    after = make_searchable(root)
     assert after.manifest()["images"] == 495
     assert after.manifest()["hashes_kept_of"] == before.version
     told = json.loads((answer(root, "without", query=picture_id(7)) / "neighbours.json").read_text())
@@ -97,12 +99,12 @@ def test_what_left_the_catalog_is_found_no_more(root: DataRoot) -> None:
 
 
 def test_a_new_label_hashes_nothing_and_is_told(root: DataRoot) -> None:
-    before = make_index(root)
+    before = make_searchable(root)
     rows = read_catalog(root)
     for row in rows:
         row["class_name"] = f"Renamed {row['label']}"
-    write_catalog(rows, root)
-    after = make_index(root)
+    take(root, rows)
+    after = make_searchable(root)
     assert after != before
     assert rows_of(after) == rows_of(before)
     told = json.loads((answer(root, "renamed", query=picture_id(7)) / "neighbours.json").read_text())
@@ -110,57 +112,69 @@ def test_a_new_label_hashes_nothing_and_is_told(root: DataRoot) -> None:
 
 
 def test_what_is_spoilt_is_not_passed_on(root: DataRoot) -> None:
-    before = make_index(root)
+    before = make_searchable(root)
     sound = rows_of(before)
     file = before.packed / "part-00000.vectors.npy"
     content = bytearray(file.read_bytes())
     content[5000] ^= 1
     file.write_bytes(content)
     keep(root, 499)
-    after = make_index(root)
+    after = make_searchable(root)
     assert after.manifest()["hashes_kept_of"] is None
     assert rows_of(after) == {id_: row for id_, row in sound.items() if int(id_, 16) < 499}
 
 
+def calibrated(root: DataRoot) -> Calibration:
+    assemble_vectors(root, FINGERPRINT)
+    return calibrate_vectors(root)
+
+
+def promise(calibration: Calibration, root: DataRoot) -> tuple[Prediction, int]:
+    """What it promises for the vectors that were assembled last, and how many pictures those are."""
+    check = calibration.check(open_vectors(root).name)
+    assert check["prediction"]
+    return check["prediction"], check["pictures"]
+
+
+def choice(calibration: Calibration) -> Choice:
+    chosen = calibration.chosen()["choice"]
+    assert chosen
+    return chosen
+
+
 def test_a_calibration_is_kept_until_pictures_have_doubled(root: DataRoot, tmp_path: Path) -> None:
     keep(root, 280)
-    assemble_vectors(root, FINGERPRINT)
-    first = calibrate_vectors(root)
-    assert first.choice and first.prediction and first.pictures == 280
+    first = calibrated(root)
+    assert promise(first, root)[1] == choice(first).pictures == 280
     catalog_of_all(root, tmp_path / "other")
     keep(root, 500)
-    assemble_vectors(root, FINGERPRINT)
-    kept = calibrate_vectors(root)
-    assert kept.folder == first.folder and kept.choice == first.choice
-    assert kept.vectors != first.vectors and kept.pictures == 500
-    assert kept.prediction and kept.prediction.refined == first.choice.refined_of(500)
+    kept = calibrated(root)
+    assert kept == first
+    prediction, pictures = promise(kept, root)
+    assert (pictures, prediction.candidates) == (500, choice(first).candidates_for(500))
     catalog_of_all(root, tmp_path / "another")
     assert PICTURES > GROWN * 280
-    assemble_vectors(root, FINGERPRINT)
-    anew = calibrate_vectors(root)
-    assert anew.folder != first.folder
-    assert anew.choice and anew.choice.pictures == PICTURES
+    again = calibrated(root)
+    assert again != first
+    assert choice(again).pictures == PICTURES
 
 
-def test_a_calibration_that_misses_its_target_is_made_anew(root: DataRoot) -> None:
-    assemble_vectors(root, FINGERPRINT)
-    first = calibrate_vectors(root)
+def test_a_calibration_that_misses_its_target_is_made_again(root: DataRoot) -> None:
+    first = calibrated(root)
     # As though the pictures had changed so that what was chosen finds too little.
-    told = json.loads((first.folder / "choice.json").read_text())
-    told["choice"]["refined"] = 2
-    (first.folder / "choice.json").write_text(json.dumps(told))
+    file = first.folder / "choice.json"
+    content = json.loads(file.read_text())
+    content["choice"]["candidates"] = 2
+    file.write_text(json.dumps(content))
     keep(root, 450)
-    assemble_vectors(root, FINGERPRINT)
-    anew = calibrate_vectors(root)
-    assert anew.folder != first.folder
-    assert anew.prediction and anew.prediction.lower_bound >= anew.target
-    assert open_calibration(root) == anew
+    again = calibrated(root)
+    assert again != first
+    assert promise(again, root)[0].lower_bound >= again.chosen()["target"]["target"]
+    assert open_calibration(root) == again
 
 
 def test_another_target_is_another_calibration(root: DataRoot) -> None:
-    assemble_vectors(root, FINGERPRINT)
-    first = calibrate_vectors(root)
-    second = calibrate_vectors(root, target=0.8)
-    assert second.folder != first.folder
-    assert first.prediction and second.prediction
-    assert second.prediction.refined < first.prediction.refined
+    first = calibrated(root)
+    second = calibrate_vectors(root, recall=0.8)
+    assert second != first
+    assert promise(second, root)[0].candidates < promise(first, root)[0].candidates

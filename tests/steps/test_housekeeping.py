@@ -19,14 +19,26 @@ from jobs.base.errors import LookalikeError
 from jobs.calibrate import calibrate_vectors
 from jobs.housekeeping import DAY_S, housekeep, main
 from jobs.index import LshParams, build_index
+from jobs.store.catalog import read_catalog
 from jobs.store.root import DataRoot
-from jobs.store.versions import open_index
+from jobs.store.versions import Index, open_index
 from jobs.vectors import assemble_vectors
 from scripts.dag_run import run_dag
-from tests.support.synthetic import FINGERPRINT, make_index, make_root
+from tests.support.synthetic import FINGERPRINT, make_index, make_root, model_of
 
 NOTHING = dict.fromkeys(
-    ["versions", "vectors", "calibrations", "queries", "uploads", "event_logs", "leftovers", "bytes"], 0
+    [
+        "versions",
+        "catalogs",
+        "vectors",
+        "calibrations",
+        "queries",
+        "uploads",
+        "event_logs",
+        "leftovers",
+        "bytes",
+    ],
+    0,
 )
 
 
@@ -50,15 +62,41 @@ def written(file: Path, text: str = "x" * 1000, days: float = 400) -> Path:
     return aged(file, days)
 
 
+def write_manifest(index: Index, calibration: str) -> None:
+    """A manifest that names a calibration, and a catalog of the same name."""
+    index.record(
+        {
+            "version": index.version,
+            "created": "2026-01-01T00:00:00+00:00",
+            "images": 2,
+            "dimension": 512,
+            "model": {**model_of(), "runtimes": []},
+            "vectors": "0" * 16,
+            "calibration": calibration,
+            "catalog": calibration,
+            "source": {},
+            "lsh": {"num_hash_tables": 1, "bucket_length": 1.0, "seed": 0, "reduced_dimension": None},
+            "hashes_kept_of": None,
+            "spark": "4.2.0",
+            "search": "exact",
+            "candidates": 2,
+            "candidates_fraction": 1.0,
+            "bytes_read": 1.0,
+            "recall": {"k": 5, "target": 0.95, "measured": 1.0, "lower_bound": 1.0, "queries": 0},
+            "files": {},
+        }
+    )
+
+
 def version(
     root: DataRoot, digit: str, published: int | None = None, *, days: float = 2, calibration: str = "c"
 ) -> Path:
     """A version, published on a day of January or never, and unused for so many days."""
     folder = root.index / (digit * 16)
-    write_json(folder / "manifest.json", {"calibration": calibration * 16})
+    write_manifest(Index(folder), calibration * 16)
     write_text(folder / "packed" / "part-00000.vectors.npy", "x" * 1000)
     if published:
-        write_json(folder / "published.json", {"run": "r", "at": f"2026-01-{published:02d}T00:00:00+00:00"})
+        Index(folder).record_published({"run": "r", "at": f"2026-01-{published:02d}T00:00:00+00:00"})
     return aged(folder, days)
 
 
@@ -167,7 +205,7 @@ def test_a_pointer_that_names_nothing_lets_no_version_go(root: DataRoot) -> None
     version(root, "1")
     write_text(root.index / "current", "oops")
     photo(root, "a")
-    with pytest.raises(LookalikeError, match="'oops' is no index version"):
+    with pytest.raises(LookalikeError, match="'oops' is not an index version"):
         housekeep(root)
     assert names(root.index) == ["1" * 16, "current"]
     assert names(root.uploads) == []  # the rest was done
@@ -193,9 +231,12 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, spark: object) -> DataRoot
 def test_what_a_run_takes_up_again_is_marked_as_used(indexed: DataRoot, root: DataRoot) -> None:
     shutil.copytree(indexed.root, root.root)
     index = open_index(root)
-    vectors = root.vectors / (root.vectors / "current").read_text()
+    vectors = root.vectors / index.manifest()["vectors"]
     calibration = root.calibrations / index.manifest()["calibration"]
+    catalog = root.catalog / index.manifest()["catalog"]
     steps: list[tuple[Path, Callable[[], object]]] = [
+        (catalog, lambda: read_catalog(root)),
+        (catalog, lambda: assemble_vectors(root, FINGERPRINT)),
         (vectors, lambda: assemble_vectors(root, FINGERPRINT)),
         (vectors, lambda: calibrate_vectors(root)),
         (calibration, lambda: calibrate_vectors(root)),
@@ -209,20 +250,21 @@ def test_what_a_run_takes_up_again_is_marked_as_used(indexed: DataRoot, root: Da
         step()
         assert time.time() - folder.stat().st_mtime < 60, folder
     # As if other pictures had been indexed since: nothing names these, but they were used just now.
-    for pointer in (root.vectors / "current", root.calibrations / "current.json", root.index / "current"):
-        pointer.unlink()
+    for folder in (root.catalog, root.vectors, root.calibrations, root.index):
+        (folder / "current").unlink()
     (root.index / "built").unlink()
     assert housekeep(root) == NOTHING
     aged(root.root, 2)
     told = housekeep(root)
-    assert (told["versions"], told["vectors"], told["calibrations"]) == (1, 1, 1)
+    assert [told[kind] for kind in ("versions", "catalogs", "vectors", "calibrations")] == [1, 1, 1, 1]
     assert names(root.vectors) == names(root.calibrations) == names(root.index) == []
+    assert "catalog.parquet" in names(root.catalog) and catalog.name not in names(root.catalog)
 
 
 def test_vectors_stay_while_current_or_used(root: DataRoot) -> None:
     version(root, "1", published=1)
     for digit, days in (("a", 400), ("b", 1.01), ("c", 0.99)):
-        written(root.vectors / (digit * 16) / "fingerprint")
+        written(root.vectors / (digit * 16) / "vectors.json")
         aged(root.vectors / (digit * 16), days)
     written(root.vectors / "notes" / "x")
     write_text(root.vectors / "current", "a" * 16)
@@ -230,20 +272,23 @@ def test_vectors_stay_while_current_or_used(root: DataRoot) -> None:
     assert names(root.vectors) == ["a" * 16, "c" * 16, "current", "notes"]
 
 
+@pytest.mark.parametrize("kind", ["catalog", "calibrations"])
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_calibrations_stay_while_current_or_used_or_referred_to(root: DataRoot, dry_run: bool) -> None:
+def test_catalogs_and_calibrations_stay_while_current_or_used_or_referred_to(
+    root: DataRoot, dry_run: bool, kind: str
+) -> None:
     version(root, "1", published=1, calibration="a")
     version(root, "2", published=2, calibration="b")
     version(root, "3", calibration="c", days=0)  # not published yet
     for digit, days in (("a", 2.0), ("b", 400), ("c", 400), ("d", 400), ("e", 0.99), ("f", 1.01)):
-        written(root.calibrations / (digit * 16) / "choice.json")
-        aged(root.calibrations / (digit * 16), days)
-    write_json(root.calibrations / "current.json", {"calibration": "d" * 16})
+        written(root.root / kind / (digit * 16) / "choice.json")
+        aged(root.root / kind / (digit * 16), days)
+    write_text(root.root / kind / "current", "d" * 16 + "\n")
     told = housekeep(root, keep_versions=1, dry_run=dry_run)
-    assert (told["versions"], told["calibrations"]) == (1, 2)
+    assert (told["versions"], told["catalogs"] + told["calibrations"]) == (1, 2)
     if not dry_run:
         stay = [digit * 16 for digit in "bcde"]
-        assert names(root.calibrations) == sorted([*stay, "current.json"])
+        assert names(root.root / kind) == sorted([*stay, "current"])
 
 
 def test_answers_go_once_nothing_in_them_is_young(root: DataRoot, tmp_path: Path) -> None:
@@ -381,12 +426,12 @@ def full_house(root: DataRoot) -> None:
     """Something of each kind that goes."""
     version(root, "1", published=1, calibration="a")
     version(root, "2", published=2, calibration="b")
-    for folder in (root.vectors, root.calibrations):
+    for folder in (root.catalog, root.vectors, root.calibrations):
         written(folder / ("a" * 16) / "x")
     answer(root, "old", str(photo(root, "a")), days=31)
     written(root.spark_events / "app-1")
     written(root.index / ".tmp-x" / "y")
-    for folder in (root.vectors, root.calibrations, root.index / ".tmp-x"):
+    for folder in (root.catalog, root.vectors, root.calibrations, root.index / ".tmp-x"):
         aged(folder, 3)
 
 

@@ -9,36 +9,47 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from jobs.base.atomic import write_json
 from jobs.base.errors import LookalikeError
-from jobs.montage import SAME, draw_montage, read_answer, table
+from jobs.drawing.palette import SAME, WRONG
+from jobs.drawing.table import table
+from jobs.montage import draw_montage
+from jobs.store.answers import Answer, Caption, Neighbour, read_answer, write_answer
 from jobs.store.root import DataRoot, resized_file
+from tests.support.synthetic import RESIZED, model_of
 
 
-def picture(number: int, name: str | None, **more: Any) -> dict[str, Any]:
+def picture(number: int, name: str | None) -> Caption:
     path = f"/pictures/{number}\n'\"<b>.jpg"
-    return {"id": f"{number:032x}", "path": path, "label": name, "class_name": name, **more}
+    return {"id": f"{number:032x}", "path": path, "label": name, "class_name": name}
 
 
 def answer(root: DataRoot, names: list[str | None], query: str | None = "Coupe", **more: Any) -> Path:
     """Write an answer whose query is of class ``query`` and whose neighbours are of ``names``."""
     folder = root.queries / "run"
-    neighbours = [picture(n, name, rank=n, distance=0.1 * n) for n, name in enumerate(names, start=1)]
-    told = {
-        "query": picture(0, query),
-        "k": len(names),
-        "method": "stock",
-        "note": None,
-        "neighbours": neighbours,
-        "index": {"version": "0" * 16, "images": 1000},
-        "model": {"weights": "imagenet", "geometry": "squash"},
-        **more,
-    }
+    written = Answer(
+        query=picture(0, query),
+        k=len(names),
+        method="stock",
+        note=None,
+        overlap=None,
+        neighbours=[
+            Neighbour(**picture(n, name), rank=n, distance=0.1 * n) for n, name in enumerate(names, start=1)
+        ],
+        index={
+            "version": "0" * 16,
+            "images": 1000,
+            "lsh": {"num_hash_tables": 1, "bucket_length": 1.0, "seed": 0, "reduced_dimension": None},
+            "recall": {"k": 5, "target": 0.95, "measured": 1.0, "lower_bound": 1.0, "queries": 0},
+            "candidates_fraction": 1.0,
+        },
+        model={**model_of(), "weights": "imagenet", "runtimes": []},
+    )
     for number in range(len(names) + 1):
-        file = resized_file(root, "squash", f"{number:032x}")
+        file = resized_file(root, RESIZED, f"{number:032x}")
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (224, 224), (20 * number, 90, 160)).save(file)
-    write_json(folder / "neighbours.json", told)
+        # Of another size than its tile.
+        Image.new("RGB", (32, 32), (20 * number, 90, 160)).save(file)
+    write_answer(folder, {**written, **more})  # type: ignore[typeddict-item]
     return folder
 
 
@@ -98,9 +109,9 @@ def test_long_and_hostile_names_keep_their_place(tmp_path: Path) -> None:
 
 def test_random_weights_and_notes_are_told_on_the_picture(tmp_path: Path) -> None:
     root = DataRoot(tmp_path)
-    warning = "#a4452c"
+    warning = WRONG
     assert count(drawn(root, answer(root, ["Van"])), warning) == 0
-    random = {"weights": "random", "geometry": "squash"}
+    random = {**model_of(), "weights": "random", "runtimes": []}
     assert count(drawn(root, answer(root, ["Van"], model=random)), warning) > 100
     noted = answer(root, ["Van"], note="The index holds 1 other picture.")
     assert count(drawn(root, noted), warning) > 100
@@ -110,9 +121,9 @@ def test_random_weights_and_notes_are_told_on_the_picture(tmp_path: Path) -> Non
 def test_a_picture_from_outside_the_index_is_drawn(tmp_path: Path) -> None:
     root = DataRoot(tmp_path)
     folder = answer(root, ["Van"])
-    told = read_answer(folder)
-    told["query"]["id"] = None
-    write_json(folder / "neighbours.json", told)
+    written = read_answer(folder)
+    written["query"]["id"] = None
+    write_answer(folder, written)
     Image.new("RGB", (224, 224), (255, 0, 255)).save(folder / "query.jpg", quality=95)
     image = drawn(root, folder)
     assert count(image, "#ff00ff", within=5) > 40_000

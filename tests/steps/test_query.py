@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.base.atomic import write_json
 from jobs.base.errors import LookalikeError
 from jobs.embedding.embedder import ImageEmbedder
 from jobs.index import LshParams
 from jobs.query import answer
-from jobs.store.root import QUERY_PICTURE, DataRoot
+from jobs.store.answers import QUERY_PICTURE
+from jobs.store.embeddings import Embedded
+from jobs.store.root import DataRoot
 from jobs.store.versions import open_index
 from tests.support.converted import MODEL, root_with_converted_weights
 from tests.support.pictures import picture, write_picture
-from tests.support.synthetic import FINGERPRINT, make_index, make_root, picture_id, unit_vectors
+from tests.support.synthetic import FINGERPRINT, make_root, make_searchable, picture_id, unit_vectors
 
 pytestmark = pytest.mark.usefixtures("spark")
 PICTURES = 60
@@ -32,15 +33,15 @@ WIDE = LshParams(bucket_length=10.0, num_hash_tables=4)
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> DataRoot:
     root, _ = make_root(tmp_path_factory.mktemp("query"), PICTURES)
-    make_index(root, WIDE)
-    told_to_be_made_by(root, {**MODEL.description, "fingerprint": FINGERPRINT})
+    make_searchable(root, WIDE)
+    recorded_as_made_by(root, {**MODEL.description, "fingerprint": FINGERPRINT})
     return root
 
 
-def told_to_be_made_by(root: DataRoot, model: dict[str, Any]) -> None:
+def recorded_as_made_by(root: DataRoot, model: Embedded) -> None:
     """Let the manifest name a model; what is synthetic was made by none."""
     index = open_index(root)
-    write_json(index.manifest_file, {**index.manifest(), "model": model})
+    index.record({**index.manifest(), "model": {**model, "runtimes": []}})
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def embedded(root: DataRoot, tmp_path: Path) -> DataRoot:
     """Made, by its manifest, by the model whose weights are at hand."""
     copy = root_with_converted_weights(tmp_path / "data")
     shutil.copytree(root.root, copy.root, dirs_exist_ok=True)
-    told_to_be_made_by(copy, {**MODEL.description, "fingerprint": MODEL.fingerprint})
+    recorded_as_made_by(copy, MODEL.description)
     return copy
 
 
@@ -102,7 +103,7 @@ def test_more_neighbours_than_pictures_is_said(root: DataRoot) -> None:
 
 def test_too_few_candidates_fall_back_to_exact_search_and_say_so(root: DataRoot, tmp_path: Path) -> None:
     narrow = DataRoot(Path(shutil.copytree(root.root, tmp_path / "narrow")))
-    make_index(narrow, LshParams(bucket_length=1e-6, num_hash_tables=1))
+    make_searchable(narrow, LshParams(bucket_length=1e-6, num_hash_tables=1))
     told = ask(narrow, query=picture_id(7), method="stock")
     assert told["method"] == "exact"
     assert re.fullmatch(r"The hash tables held \d of 5 neighbours, so exact search answered.", told["note"])
@@ -119,27 +120,27 @@ def test_too_few_pictures_to_hash_are_searched_exactly_and_that_is_said(root: Da
 def test_an_earlier_version_still_answers(root: DataRoot, tmp_path: Path) -> None:
     copy = DataRoot(Path(shutil.copytree(root.root, tmp_path / "copy")))
     first = (copy.index / "current").read_text().strip()
-    make_index(copy, LshParams(bucket_length=9.0))
+    make_searchable(copy, LshParams(bucket_length=9.0))
     assert ask(copy, query=picture_id(7), version=first)["index"]["version"] == first
     assert ask(copy, query=picture_id(7))["index"]["version"] != first
 
 
 def test_a_picture_of_other_weights_is_refused(root: DataRoot, tmp_path: Path) -> None:
     Image.new("RGB", (300, 200), "red").save(tmp_path / "new.jpg")
-    with pytest.raises(LookalikeError, match="are not those that made index"):
+    with pytest.raises(LookalikeError, match="are not those that made the index"):
         ask(root, query=str(tmp_path / "new.jpg"))
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"k": 0}, "k is 0"),
+        ({"k": 0}, "k is 0: give 1 to 100"),
         ({"k": 101}, "k is 101"),
-        ({"method": "best"}, "method 'best' is unknown"),
+        ({"method": "best"}, "method is 'best': choose one of sketch, exact, stock"),
         ({"query": "f" * 32}, "holds no picture with id"),
         ({"query": "/no/such.jpg"}, "neither in the index nor a file"),
-        ({"version": "../escape"}, "is no index version"),
-        ({"version": "0" * 16}, "no complete index"),
+        ({"version": "../escape"}, "is not an index version"),
+        ({"version": "0" * 16}, "is not a complete index"),
     ],
 )
 def test_senseless_questions_are_one_sentence(root: DataRoot, options: dict[str, Any], sentence: str) -> None:

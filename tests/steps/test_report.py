@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from functools import cache
@@ -17,11 +16,13 @@ from jobs.base.errors import LookalikeError
 from jobs.index import LshParams, build_index
 from jobs.lsh.quality import class_measures, hubness
 from jobs.neighbours import store_neighbours
-from jobs.publish import publish, published_settings
+from jobs.publish import publish
 from jobs.report import write_report
-from jobs.store.root import DataRoot
-from jobs.store.versions import BUILT, CURRENT, Index, open_index
-from tests.support.synthetic import make_index, make_root, picture_id, show_index, unit_vectors
+from jobs.store.catalog import csv_of, read_catalog, write_catalog
+from jobs.store.root import CURRENT, DataRoot
+from jobs.store.settings import published_settings
+from jobs.store.versions import BUILT, Index, open_index
+from tests.support.synthetic import BESIDE, make_index, make_root, picture_id, show_index, unit_vectors
 
 pytestmark = pytest.mark.usefixtures("spark")
 PICTURES = 400
@@ -31,11 +32,12 @@ PICTURES = 400
 def made(tmp_path_factory: pytest.TempPathFactory) -> DataRoot:
     """A built index with neighbours and report; not yet published."""
     root, _ = make_root(tmp_path_factory.mktemp("report"), PICTURES)
-    with (root.catalog / "duplicates.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("id", "path", "label", "conflict"))
-        writer.writerow((picture_id(1), "/pictures/00001.jpg", "1", True))
-        writer.writerow((picture_id(1), "/pictures/copy.jpg", "2", True))
+    doubles = [
+        (picture_id(1), "/pictures/00001.jpg", "1", True),
+        (picture_id(1), "/pictures/copy.jpg", "2", True),
+    ]
+    duplicates = csv_of(("id", "path", "label", "conflict"), doubles)
+    write_catalog(read_catalog(root), root, {**BESIDE, "duplicates.csv": duplicates})
     make_index(root)
     (root.index / CURRENT).unlink()
     show_index(root)
@@ -127,7 +129,7 @@ def test_the_frontier_passes_through_the_chosen_point(index: Index) -> None:
         assert (np.diff(compared) >= 0).all() and (np.diff(recall) >= 0).all()
     shares, recalls = zip(*frontier["sketch"], strict=True)
     assert shares[-1] == recalls[-1] == 1.0
-    there = np.interp(manifest["refined_fraction"], shares, recalls)
+    there = np.interp(manifest["candidates_fraction"], shares, recalls)
     assert there == pytest.approx(manifest["recall"]["measured"], abs=0.03)
 
 
@@ -166,7 +168,7 @@ def test_the_smallest_indexes_have_a_report_too(tmp_path: Path, pictures: int) -
 def test_what_reaches_its_target_is_published(root: DataRoot) -> None:
     assert publish(root) == open_index(root, CURRENT) == open_index(root, BUILT)
     # By hand too, or it would count as never published.
-    assert open_index(root).published()["run"] is None
+    assert open_index(root).published() and not json.loads(open_index(root).published_file.read_text())["run"]
 
 
 def test_who_published_and_what_was_asked_for_is_kept(root: DataRoot) -> None:
@@ -180,7 +182,7 @@ def test_who_published_and_what_was_asked_for_is_kept(root: DataRoot) -> None:
 
 def test_below_its_target_an_index_has_its_report_but_is_not_published(root: DataRoot) -> None:
     published = publish(root)
-    poor = build_index(root, LshParams(refined=1))
+    poor = build_index(root, LshParams(candidates=1))
     show_index(root)
     assert told(poor)["recall"]["lower_bound"] < 0.95
     with pytest.raises(LookalikeError, match=r"below the target 0.95, and is not published"):
@@ -213,7 +215,7 @@ def test_a_flipped_bit_is_not_published(root: DataRoot) -> None:
     content = bytearray(file.read_bytes())
     content[5000] ^= 1
     file.write_bytes(content)
-    with pytest.raises(LookalikeError, match=r"vectors.npy is not what was written"):
+    with pytest.raises(LookalikeError, match=r"vectors.npy is corrupt"):
         publish(root)
     assert not (root.index / CURRENT).exists()
 
@@ -222,7 +224,7 @@ def test_of_what_is_not_there_no_report_is_made(tmp_path: Path) -> None:
     for make in (write_report, store_neighbours, publish):
         with pytest.raises(LookalikeError, match="no index is built in"):
             make(DataRoot(tmp_path))
-        with pytest.raises(LookalikeError, match="is no complete index"):
+        with pytest.raises(LookalikeError, match="is not a complete index"):
             make(DataRoot(tmp_path), "0" * 16)
 
 

@@ -12,18 +12,19 @@ import pytest
 
 from jobs.base.errors import LookalikeError
 from jobs.spark.session import spark_session
-from jobs.store.catalog import read_catalog, write_catalog
+from jobs.store.catalog import read_catalog
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import DataRoot
+from jobs.store.vectors import Vectors, open_vectors
 from jobs.vectors import assemble_vectors
-from tests.support.synthetic import FINGERPRINT, make_root, picture_id
+from tests.support.synthetic import FINGERPRINT, keep, make_root, picture_id, take
 
 pytestmark = pytest.mark.usefixtures("spark")
 
 
-def read_vectors(folder: Path) -> dict[str, np.ndarray]:
+def read_vectors(vectors: Vectors) -> dict[str, np.ndarray]:
     with spark_session("test") as spark:
-        rows = spark.read.parquet(str(folder / "pictures")).collect()
+        rows = spark.read.parquet(str(vectors.pictures)).collect()
     return {row["id"]: row["vector"].toArray() for row in rows}
 
 
@@ -44,20 +45,20 @@ def test_only_usable_pictures_are_taken_one_row_a_content(tmp_path: Path) -> Non
     rows = read_catalog(root)
     rows[3].update(status="quarantined", reason="broken")
     rows.append({**rows[0], "path": "/pictures/copy.jpg"})
-    write_catalog(rows, root)
-    folder = assemble_vectors(root, FINGERPRINT)
-    assert read_vectors(folder).keys() == {picture_id(number) for number in range(12) if number != 3}
+    take(root, rows)
+    vectors = assemble_vectors(root, FINGERPRINT)
+    assert read_vectors(vectors).keys() == {picture_id(number) for number in range(12) if number != 3}
 
 
 def test_the_same_input_is_assembled_once_and_a_new_label_anew(tmp_path: Path) -> None:
     root, _ = make_root(tmp_path, 12)
     first = assemble_vectors(root, FINGERPRINT)
-    written = (first / "pictures" / "_SUCCESS").stat().st_mtime_ns
+    written = (first.pictures / "_SUCCESS").stat().st_mtime_ns
     assert assemble_vectors(root, FINGERPRINT) == first
-    assert (first / "pictures" / "_SUCCESS").stat().st_mtime_ns == written
+    assert (first.pictures / "_SUCCESS").stat().st_mtime_ns == written
     rows = read_catalog(root)
     rows[0]["label"] = "another"
-    write_catalog(rows, root)
+    take(root, rows)
     assert assemble_vectors(root, FINGERPRINT) != first
 
 
@@ -89,13 +90,13 @@ def test_embeddings_that_are_none_are_one_sentence_and_nothing_is_assembled(
         if kind == "zero":
             spoilt[[4, 9]] = 0.0
     spoil(EmbeddingStore(root.embeddings / FINGERPRINT), ids, spoilt)
-    write_catalog(read_catalog(root)[:11], root)
+    keep(root, 11)
     with pytest.raises(
         LookalikeError, match=rf"{count} embeddings in .* \(picture {picture_id(first)} is the"
     ):
         assemble_vectors(root, FINGERPRINT, format)
     assert [folder.name for folder in root.vectors.iterdir() if folder.is_dir()] == [sound.name]
-    assert (root.vectors / "current").read_text() == sound.name
+    assert open_vectors(root) == sound
 
 
 def test_missing_embeddings_are_one_sentence(tmp_path: Path) -> None:

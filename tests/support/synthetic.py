@@ -3,51 +3,73 @@ index of it."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.base.atomic import write_json, write_text
 from jobs.calibrate import calibrate_vectors
 from jobs.gallery import lay_out_gallery
 from jobs.index import LshParams, build_index
 from jobs.neighbours import store_neighbours
 from jobs.report import write_report
-from jobs.store.catalog import read_catalog, write_catalog
-from jobs.store.embeddings import EmbeddingStore
-from jobs.store.root import DataRoot, resized_file
-from jobs.store.versions import CURRENT, Index
+from jobs.store.catalog import Row, read_catalog, write_catalog
+from jobs.store.embeddings import Embedded, EmbeddingStore
+from jobs.store.root import CURRENT, DataRoot, resized_file
+from jobs.store.versions import Index, point_to_index
 from jobs.vectors import assemble_vectors
 
 FINGERPRINT = "0123456789abcdef"
-MODEL: dict[str, Any] = {
-    "architecture": "resnet18",
-    "weights": "random",
-    "geometry": "squash",
-    "precision": "fp32",
-    "dimension": 512,
+DIMENSION = 512
+
+
+def model_of(dimension: int = DIMENSION) -> Embedded:
+    """What is recorded of the model that made the vectors: none did."""
+    return {
+        "architecture": "resnet18",
+        "title": "ResNet-18",
+        "layer": "avgpool",
+        "weights": "random",
+        "weights_sha256": "0" * 64,
+        "geometry": "squash",
+        "resize": "bilinear",
+        "precision": "fp32",
+        "dimension": dimension,
+        "side": SIDE,
+        "licence": "none",
+        "resized": RESIZED,
+        "fingerprint": FINGERPRINT,
+    }
+
+
+SIDE, RESIZED = 32, "squash-32"
+BESIDE = {
+    "counts.json": json.dumps({"source": "synthetic", "files": 0}).encode(),
+    "duplicates.csv": b"id,path,label,conflict\n",
 }
+"""What the step catalog leaves beside the rows."""
 
 
 def picture_id(number: int) -> str:
     return f"{number:032x}"
 
 
-def unit_vectors(pictures: int, seed: int = 0, classes: int = 10) -> NDArray[np.float32]:
-    """(pictures, 512) clustered vectors, not scaled; picture i belongs to class i % classes."""
+def unit_vectors(
+    pictures: int, seed: int = 0, classes: int = 10, dimension: int = DIMENSION
+) -> NDArray[np.float32]:
+    """(pictures, dimension) clustered vectors, not scaled; picture i belongs to class i % classes."""
     generator = np.random.default_rng(seed)
-    centres = generator.normal(size=(classes, 512))
-    vectors = centres[np.arange(pictures) % classes] + 0.5 * generator.normal(size=(pictures, 512))
+    centres = generator.normal(size=(classes, dimension))
+    vectors = centres[np.arange(pictures) % classes] + 0.5 * generator.normal(size=(pictures, dimension))
     return vectors.astype(np.float32)
 
 
 def make_root(
     folder: Path, pictures: int = 60, seed: int = 0, vectors: NDArray[np.float32] | None = None
 ) -> tuple[DataRoot, NDArray[np.float32]]:
-    """Write catalog, embeddings and 224 x 224 pictures; return the root and the embeddings."""
+    """Write catalog, embeddings and resized pictures; return the root and the embeddings."""
     root = DataRoot(folder)
     if vectors is None:
         vectors = unit_vectors(pictures, seed)
@@ -71,28 +93,35 @@ def make_root(
             for number, id_ in enumerate(ids)
         ],
         root,
+        BESIDE,
     )
-    write_json(root.catalog / "counts.json", {"source": "synthetic", "files": pictures})
-    write_text(root.catalog / "duplicates.csv", "id,path,label,conflict\n")
     store = EmbeddingStore(root.embeddings / FINGERPRINT)
-    store.describe(MODEL)
+    store.describe(model_of(vectors.shape[1]))
     half = pictures // 2
     store.write(ids[:half], vectors[:half])
     store.write(ids[half:], vectors[half:])
     store.write_csv()
     for number, id_ in enumerate(ids):
-        file = resized_file(root, "squash", id_)
+        file = resized_file(root, RESIZED, id_)
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (224, 224), (number % 256, 80, 160)).save(file)
+        Image.new("RGB", (SIDE, SIDE), (number % 256, 80, 160)).save(file)
     return root, vectors
 
 
 def make_index(root: DataRoot, params: LshParams | None = None) -> Index:
-    """Assemble, calibrate and build, and let queries ask what comes of it, without a report."""
+    """Assemble, calibrate, build and publish, without what the steps after ``index`` add."""
     assemble_vectors(root, FINGERPRINT)
     calibrate_vectors(root)
     index = build_index(root, params or LshParams())
-    write_text(root.index / CURRENT, index.version)
+    point_to_index(root, CURRENT, index)
+    return index
+
+
+def make_searchable(root: DataRoot, params: LshParams | None = None) -> Index:
+    """As ``make_index``, and what a query needs."""
+    index = make_index(root, params)
+    store_neighbours(root)
+    lay_out_gallery(root)
     return index
 
 
@@ -105,4 +134,9 @@ def show_index(root: DataRoot) -> None:
 
 def keep(root: DataRoot, pictures: int) -> None:
     """Let the catalog hold only the first so many pictures."""
-    write_catalog(read_catalog(root)[:pictures], root)
+    take(root, read_catalog(root)[:pictures])
+
+
+def take(root: DataRoot, rows: list[Row]) -> str:
+    """Let the catalog hold these rows; return its name."""
+    return write_catalog(rows, root, BESIDE)
