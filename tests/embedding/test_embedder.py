@@ -14,8 +14,10 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.models import ResNet18_Weights, resnet18
 
+from jobs.base.options import GEOMETRY, PRECISION
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.embedder import ImageEmbedder
-from jobs.embedding.model import GEOMETRIES, PRECISIONS, Model
+from jobs.embedding.model import Model
 from jobs.embedding.weights import Weights, find_weights
 from jobs.store.embeddings import EmbeddingStore
 from tests.support.pictures import encoded, picture
@@ -32,12 +34,12 @@ SIZES = [(24, 16), (300, 200), (100, 400), (224, 224)]
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    return find_weights("random")
+    return find_weights("random", RESNET18)
 
 
 @pytest.fixture(scope="module")
 def embedder(weights: Weights) -> ImageEmbedder:
-    return ImageEmbedder(Model(weights), device="cpu")
+    return ImageEmbedder(Model(RESNET18, weights), device="cpu")
 
 
 def reference(geometry: str, images: list[Image.Image]) -> NDArray[np.float32]:
@@ -76,7 +78,7 @@ def test_no_picture_is_a_matrix_without_rows(embedder: ImageEmbedder) -> None:
 def test_vectors_are_those_of_torchvisions_own_network(weights: Weights, geometry: str, runtime: str) -> None:
     """Up to the pixels that are brighter or darker by 1 of 255 than in Pillow's resizing."""
     images = [picture(seed, size) for seed, size in enumerate(SIZES)]
-    embedder = ImageEmbedder(Model(weights, geometry), runtime=runtime, device="cpu", threads=1)
+    embedder = ImageEmbedder(Model(RESNET18, weights, geometry), runtime=runtime, device="cpu", threads=1)
     expected = reference(geometry, images)
     found = embedder(images)
     assert_close(found, expected, share=3e-3)
@@ -85,7 +87,7 @@ def test_vectors_are_those_of_torchvisions_own_network(weights: Weights, geometr
 
 def test_runtime_is_the_one_that_is_asked_for(embedder: ImageEmbedder, weights: Weights) -> None:
     assert embedder.runtime.startswith("OpenVINO ")  # what is fastest on a processor
-    by_torch = ImageEmbedder(Model(weights), runtime="torch", device="cpu")
+    by_torch = ImageEmbedder(Model(RESNET18, weights), runtime="torch", device="cpu")
     assert by_torch.runtime.startswith("PyTorch ")
     images = [picture(seed, (224, 224)) for seed in range(3)]
     assert_close(embedder(images), by_torch(images))
@@ -117,15 +119,17 @@ def test_fingerprint_is_of_weights_geometry_and_precision_and_not_of_names(
     (tmp_path / "renamed.pth").write_bytes((tmp_path / "mine.pth").read_bytes())
     (tmp_path / "other.pth").write_bytes(b"other bytes")
     mine, renamed, other = (
-        Model(find_weights(str(tmp_path / f"{name}.pth"))) for name in ("mine", "renamed", "other")
+        Model(RESNET18, find_weights(str(tmp_path / f"{name}.pth"), RESNET18))
+        for name in ("mine", "renamed", "other")
     )
     assert renamed.fingerprint == mine.fingerprint
     assert renamed.description["weights"] == str(tmp_path / "renamed.pth")
+    assert GEOMETRY.choices and PRECISION.choices
     models = {
-        Model(file, geometry, precision).fingerprint
+        Model(RESNET18, file, geometry, precision).fingerprint
         for file in (weights, mine.weights, renamed.weights, other.weights)
-        for geometry in GEOMETRIES
-        for precision in PRECISIONS
+        for geometry in GEOMETRY.choices
+        for precision in PRECISION.choices
     }
-    assert len(models) == 3 * len(GEOMETRIES) * len(PRECISIONS)
+    assert len(models) == 3 * len(GEOMETRY.choices) * len(PRECISION.choices)
     assert all(re.fullmatch("[0-9a-f]{16}", fingerprint) for fingerprint in models)

@@ -13,11 +13,12 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.models import ResNet18_Weights, resnet18
 
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
 from jobs.embedding.weights import find_weights
-from tests.embedding.test_forward import need
+from tests.support.need import need
 
 PICTURES, CROPPED = 500, 60
 NEIGHBOURS = 5
@@ -78,13 +79,15 @@ def embed(pixels: Sequence[NDArray[np.uint8]], embedder: ImageEmbedder) -> Float
 
 
 def embedder_of(weights: Path, geometry: str = "squash", precision: str = "fp32") -> ImageEmbedder:
-    return ImageEmbedder(Model(find_weights(str(weights)), geometry, precision), device="cpu", threads=1)
+    return ImageEmbedder(
+        Model(RESNET18, find_weights(str(weights), RESNET18), geometry, precision), device="cpu", threads=1
+    )
 
 
 @pytest.fixture(scope="module")
 def pixels(files: list[Path]) -> list[NDArray[np.uint8]]:
     """224 x 224, made in the project's own way."""
-    return [resized(file.read_bytes(), "squash") for file in files]
+    return [resized(file.read_bytes(), RESNET18, "squash") for file in files]
 
 
 def unit(vectors: Floats) -> Floats:

@@ -14,29 +14,22 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from jobs.embedding.forward import Forward, openvino_forward, torch_forward
-from jobs.embedding.model import SIDE
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.network import load_network
+from jobs.embedding.openvino import WEIGHTS, Forward, openvino_forward
+from jobs.embedding.torch import torch_forward
 from jobs.embedding.weights import find_weights
+from tests.support.need import need
 from tests.support.pictures import picture
 
-PICTURES = 16
+PICTURES, SIDE = 16, RESNET18.side
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
-def need(precision: str) -> None:
-    """Skip the test where this processor does not compute ``precision``."""
-    # Not before jobs.embedding.forward, which keeps its telemetry off.
-    import openvino as ov
-
-    if precision == "bf16" and "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        pytest.skip("this processor does not compute bf16")
-
-
 def network() -> torch.nn.Module:
-    return load_network(find_weights("random"))
+    return load_network(RESNET18, find_weights("random", RESNET18))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +50,7 @@ def precision(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def named(precision: str) -> dict[int, tuple[Forward, str]]:
     """OpenVINO's forward pass for one thread and for two, each with its name."""
-    return {threads: openvino_forward(network, precision, threads, None) for threads in (1, 2)}
+    return {threads: openvino_forward(network, RESNET18, precision, threads, None) for threads in (1, 2)}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +61,7 @@ def passes(named: dict[int, tuple[Forward, str]]) -> dict[int, Forward]:
 @pytest.fixture(scope="module")
 def exact(pixels: Pixels) -> Floats:
     """PyTorch's, in single precision, one picture after the other."""
-    forward, _ = torch_forward(network(), "fp32", "cpu")
+    forward, _ = torch_forward(network(), RESNET18, "fp32", "cpu")
     return np.concatenate([forward(pixels[row : row + 1]) for row in range(PICTURES)])
 
 
@@ -100,13 +93,13 @@ def test_openvino_computes_what_pytorch_does(
 
 def test_torch_computes_at_both_precisions(pixels: Pixels, exact: Floats) -> None:
     for precision in ("fp32", "bf16"):
-        forward, _ = torch_forward(network(), precision, "cpu")
+        forward, _ = torch_forward(network(), RESNET18, precision, "cpu")
         assert_near(forward(pixels), exact, precision)
 
 
 def test_torch_takes_the_processors_numbers_for_what_they_are(pixels: Pixels) -> None:
     """Against the network itself, on pixels normalised in double precision."""
-    forward, _ = torch_forward(network(), "fp32", "cpu")
+    forward, _ = torch_forward(network(), RESNET18, "fp32", "cpu")
     values = torch.from_numpy(pixels[:4]).permute(0, 3, 1, 2).double() / 255
     mean, std = (
         torch.tensor(told)[:, None, None].double() for told in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -152,7 +145,7 @@ def test_first_inference_is_done_before_threads_can_meet_there(monkeypatch: pyte
         return infer(request, inputs)
 
     monkeypatch.setattr(ov.InferRequest, "infer", watched)
-    forward, _ = openvino_forward(network, "fp32", 2, None)
+    forward, _ = openvino_forward(network, RESNET18, "fp32", 2, None)
     assert len(seen) == 1
     forward(np.zeros((3, SIDE, SIDE, 3), np.uint8))
     assert seen[1:] == [(3, SIDE, SIDE, 3)]
@@ -173,7 +166,7 @@ def test_what_is_kept_needs_no_weights_again_and_computes_the_same(
 
     folder = tmp_path / "store" / "openvino"
     for load in (network, no_network):
-        forward, _ = openvino_forward(load, precision, 1, folder)
+        forward, _ = openvino_forward(load, RESNET18, precision, 1, folder)
         assert_equal_to_the_bit(forward(pixels[:3]), passes[1](pixels[:3]))
         assert [path.name for path in folder.parent.iterdir()] == ["openvino"]
 
@@ -182,13 +175,13 @@ def test_what_was_kept_and_is_damaged_is_made_again(
     tmp_path: Path, passes: dict[int, Forward], pixels: Pixels, precision: str
 ) -> None:
     folder = tmp_path / "openvino"
-    openvino_forward(network, precision, 1, folder)
-    whole = (folder / "resnet18.bin").read_bytes()
+    openvino_forward(network, RESNET18, precision, 1, folder)
+    whole = (folder / WEIGHTS).read_bytes()
     for damaged in (whole[:1000], whole[:-1000] + bytes(1000)):
-        (folder / "resnet18.bin").write_bytes(damaged)
-        forward, _ = openvino_forward(network, precision, 1, folder)
+        (folder / WEIGHTS).write_bytes(damaged)
+        forward, _ = openvino_forward(network, RESNET18, precision, 1, folder)
         assert_equal_to_the_bit(forward(pixels[:1]), passes[1](pixels[:1]))
-        assert (folder / "resnet18.bin").read_bytes() == whole
+        assert (folder / WEIGHTS).read_bytes() == whole
 
 
 def test_runtimes_are_told_with_version_and_precision(
@@ -196,16 +189,17 @@ def test_runtimes_are_told_with_version_and_precision(
 ) -> None:
     expected = f"OpenVINO {version('openvino')}, {precision}"
     assert {name for _, name in named.values()} == {expected}
-    _, by_torch = torch_forward(network(), precision, "cpu")
+    _, by_torch = torch_forward(network(), RESNET18, precision, "cpu")
     autocast = {"fp32": "", "bf16": " autocast"}[precision]
     assert by_torch == f"PyTorch {torch.__version__} on cpu, {precision}{autocast}"
 
 
 REFUSED = """
 from jobs.base.errors import LookalikeError
-from jobs.embedding.forward import openvino_forward
+from jobs.embedding.backbones import RESNET18
+from jobs.embedding.openvino import openvino_forward
 try:
-    openvino_forward(lambda: 1 / 0, "bf16", 1, None)
+    openvino_forward(lambda: 1 / 0, RESNET18, "bf16", 1, None)
 except LookalikeError as error:
     print(error)
 """
@@ -220,11 +214,13 @@ def test_bf16_is_refused_where_the_processor_lacks_it() -> None:
 
 BUILT = """
 import numpy as np
-from jobs.embedding.forward import openvino_forward
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.network import load_network
+from jobs.embedding.openvino import openvino_forward
 from jobs.embedding.weights import find_weights
 
-forward, _ = openvino_forward(lambda: load_network(find_weights("random")), "fp32", 1, None)
+weights = find_weights("random", RESNET18)
+forward, _ = openvino_forward(lambda: load_network(RESNET18, weights), RESNET18, "fp32", 1, None)
 print(forward(np.zeros((1, 224, 224, 3), np.uint8)).shape)
 """
 

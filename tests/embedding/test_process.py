@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from jobs.base.errors import KilledError, LookalikeError
 from jobs.catalog import build_catalog
 from jobs.embed import embed_catalog
+from jobs.embedding.backbones import RESNET18, Backbone
 from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
@@ -140,16 +141,16 @@ def test_bad_weights_are_told_by_the_one_who_asked(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", 1)
     root = take_in(tmp_path)
     (tmp_path / "weights.pth").write_bytes(b"hello")
-    weights = find_weights(str(tmp_path / "weights.pth"))
-    with pytest.raises(LookalikeError, match="is not a state dict of torchvision's resnet18"):
-        embed_catalog(root, Model(weights))
+    weights = find_weights(str(tmp_path / "weights.pth"), RESNET18)
+    with pytest.raises(LookalikeError, match="is not a state dict of resnet18"):
+        embed_catalog(root, Model(RESNET18, weights))
 
 
 def test_what_nobody_foresaw_is_told_with_its_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pictures(tmp_path / "pictures", 1)
     root = take_in(tmp_path)
     with pytest.raises(RuntimeError, match="KeyError: 'bend'"):
-        embed_catalog(root, Model(Weights("random", None, "0" * 64), geometry="bend"))
+        embed_catalog(root, Model(RESNET18, Weights("random", None, "0" * 64), geometry="bend"))
 
 
 def test_pictures_are_read_a_few_batches_ahead_and_not_a_whole_shard(
@@ -158,9 +159,9 @@ def test_pictures_are_read_a_few_batches_ahead_and_not_a_whole_shard(
     files = write_pictures(tmp_path / "pictures", COUNT)
     decoded = []
 
-    def counted(content: bytes, geometry: str) -> NDArray[np.uint8]:
+    def counted(content: bytes, backbone: Backbone, geometry: str) -> NDArray[np.uint8]:
         decoded.append(geometry)
-        return resized(content, geometry)
+        return resized(content, backbone, geometry)
 
     monkeypatch.setattr("jobs.embedding.worker.resized", counted)
     embedder = ImageEmbedder(MODEL, threads=1)

@@ -18,12 +18,14 @@ from PIL import Image, ImageDraw
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision import transforms
 
-from jobs.embedding.model import GEOMETRIES, SIDE
+from jobs.base.options import GEOMETRY
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.resize import decode, from_image, resize
 from jobs.intake.decode import BadPictureError, open_picture, to_rgb
-from tests.intake.test_decode import ORIENTATION, _corrupted
-from tests.support.pictures import cut_jpeg, encoded, jpeg_that_claims, picture
+from tests.support.pictures import ORIENTATION, corrupted, cut_jpeg, encoded, jpeg_that_claims, picture
 
+SIDE = RESNET18.side
+GEOMETRIES = tuple(GEOMETRY.choices or ())
 SIZES = [(24, 16), (300, 200), (100, 400), (224, 224), (225, 223), (1, 1), (1, 9), (3000, 20), (1111, 777)]
 
 
@@ -149,7 +151,7 @@ def test_corrupt_jpeg_is_what_it_is_to_pillow(seed: int, monkeypatch: pytest.Mon
     ]
     seen = Counter[str]()
     for _ in range(500):
-        content = _corrupted(chance.choice(whole), chance)
+        content = corrupted(chance.choice(whole), chance)
         found, expected = outcome(pixels, content), outcome(by_pillow, content)
         if isinstance(expected, str):
             assert found == expected
@@ -210,7 +212,7 @@ def test_resized_is_what_torchvision_makes_of_pillows_picture(
 ) -> None:
     image = draw(3, size)
     expected = np.asarray(BY_PILLOW[geometry](image), int)
-    found = resize(from_image(image), geometry)
+    found = resize(from_image(image), RESNET18, geometry)
     assert (found.dtype, tuple(found.shape)) == (torch.uint8, (3, SIDE, SIDE))
     difference = found.permute(1, 2, 0).numpy() - expected
     assert abs(difference).max() <= 1
@@ -222,13 +224,13 @@ def test_pixels_are_resized_alike_however_they_lie_in_memory(geometry: str) -> N
     """Turned pictures and Pillow's are strided otherwise than libjpeg's."""
     turned = decode(encoded(photo(1, (300, 200)), "JPEG", exif=oriented(6)))
     assert not turned.is_contiguous()
-    assert torch.equal(resize(turned, geometry), resize(turned.contiguous(), geometry))
+    assert torch.equal(resize(turned, RESNET18, geometry), resize(turned.contiguous(), RESNET18, geometry))
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_every_geometry_brings_every_picture_to_224_by_224(geometry: str, size: tuple[int, int]) -> None:
-    resized = resize(from_image(picture(0, size)), geometry)
+    resized = resize(from_image(picture(0, size)), RESNET18, geometry)
     assert (resized.dtype, tuple(resized.shape)) == (torch.uint8, (3, SIDE, SIDE))
 
 
@@ -246,7 +248,7 @@ def test_geometries_squash_crop_and_pad() -> None:
     }
     assert expected.keys() == set(GEOMETRIES)
     for geometry, colours in expected.items():
-        resized = resize(from_image(image), geometry)
+        resized = resize(from_image(image), RESNET18, geometry)
         assert [resized[:, y, x].tolist() for x, y in places] == colours
 
 
@@ -269,7 +271,7 @@ class Watched(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def test_picture_like_a_thread_does_not_fill_the_memory(geometry: str, size: tuple[int, int]) -> None:
     thread = from_image(Image.new("RGB", size, "red"))
     with Watched() as watched:  # type: ignore[no-untyped-call]
-        resized = resize(thread, geometry)
+        resized = resize(thread, RESNET18, geometry)
     assert 3 * SIDE * SIDE <= watched.most < 20_000_000
     assert resized[:, (SIDE - 1) // 2, (SIDE - 1) // 2].tolist() == [255, 0, 0]
 
@@ -281,7 +283,7 @@ def test_real_pictures_end_where_pillows_do(cars: Path) -> None:
         content = file.read_bytes()
         expected = by_pillow(content)
         np.testing.assert_array_equal(pixels(content), expected)
-        resized = resize(decode(content), "squash").permute(1, 2, 0).numpy()
+        resized = resize(decode(content), RESNET18, "squash").permute(1, 2, 0).numpy()
         difference = abs(resized - np.asarray(BY_PILLOW["squash"](Image.fromarray(expected)), int))
         assert difference.max() <= 1
 

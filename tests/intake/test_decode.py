@@ -17,9 +17,8 @@ from PIL import Image, ImageCms
 from jobs.embedding.resize import decode
 from jobs.intake.decode import BadPictureError, read_header
 from jobs.intake.look import look
-from tests.support.pictures import cut_jpeg, encoded, jpeg_that_claims, picture, png
+from tests.support.pictures import ORIENTATION, corrupted, cut_jpeg, encoded, jpeg_that_claims, picture, png
 
-ORIENTATION = 0x0112
 WHITE, RED, GREEN, BLUE = (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 UPRIGHT = {
@@ -264,22 +263,6 @@ def test_whatever_a_decoder_raises_becomes_one_short_line(
     assert len(reason) < 150
 
 
-def _corrupted(content: bytes, chance: random.Random) -> bytes:
-    """Overwrite, cut out or cut off some bytes, more often in the header."""
-    broken = bytearray(content)
-    for _ in range(chance.choice((1, 1, 2, 4, 16))):
-        where = chance.randrange(chance.choice((64, len(broken))) if len(broken) > 64 else len(broken))
-        match chance.randrange(6):
-            case 0:
-                del broken[max(1, where) :]
-            case 1:
-                del broken[where : where + chance.randrange(1, 9)]
-            case _:
-                broken[where] = chance.choice((0, 1, 128, 255, chance.randrange(256)))
-        broken = broken or bytearray(b"\0")
-    return bytes(broken)
-
-
 def header_size(content: bytes) -> tuple[int, int]:
     header = read_header(io.BytesIO(content))
     return header.width, header.height
@@ -304,7 +287,7 @@ def test_corrupt_file_is_a_picture_or_has_a_reason(format: str, monkeypatch: pyt
     ]
     chance, outcomes = random.Random(format), []
     for _ in range(600):
-        content = _corrupted(chance.choice(whole), chance)
+        content = corrupted(chance.choice(whole), chance)
         for size in (header_size, decoded_size):
             try:
                 assert min(size(content)) > 0

@@ -55,7 +55,7 @@ def assert_equal(found: DataRoot, expected: DataRoot) -> None:
     assert stores[0].broken() == stores[1].broken()
     assert [row["reason"] for row in read_catalog(found)] == [row["reason"] for row in read_catalog(expected)]
     for id_ in ids:
-        copies = [resized_file(root, "squash", id_).read_bytes() for root in (found, expected)]
+        copies = [resized_file(root, MODEL.resized, id_).read_bytes() for root in (found, expected)]
         assert copies[0] == copies[1]
     assert not list(found.root.rglob(".tmp-*"))
 

@@ -8,53 +8,26 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from jobs.base.errors import LookalikeError
-from jobs.catalog import build_catalog
 from jobs.embed import embed_catalog
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
-from jobs.intake.folder import folder
 from jobs.intake.look import content_id
-from jobs.store.catalog import catalog_file, read_catalog
+from jobs.store.catalog import catalog_file, catalog_folder
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import resized_file
-from tests.support.converted import MODEL, root_with_converted_weights
+from tests.support.converted import MODEL
 from tests.support.pictures import cut_jpeg, encoded, picture, write_picture, write_pictures
+from tests.support.place import Place, bits, csv_vectors
 
 COUNT = 40
-
-
-class Place:
-    """A folder of pictures and a data root: taken in, embedded, looked up."""
-
-    def __init__(self, directory: Path) -> None:
-        self.pictures, self.root = directory / "pictures", root_with_converted_weights(directory / "data")
-        self.pictures.mkdir(parents=True)
-
-    @property
-    def store(self) -> EmbeddingStore:
-        return EmbeddingStore(self.root.embeddings / MODEL.fingerprint)
-
-    def take_in(self) -> None:
-        build_catalog(folder(self.pictures), self.root, max_quarantined=0.9)
-
-    def embed(self, max_quarantined: float = 0.9) -> dict[str, Any]:
-        return embed_catalog(self.root, MODEL, max_quarantined=max_quarantined)
-
-    def reasons(self) -> dict[str, str | None]:
-        rows = read_catalog(self.root)
-        assert all((row["status"] == "ok") == (row["reason"] is None) for row in rows)
-        return {Path(row["path"]).name: row["reason"] for row in rows}
-
-    def ids(self) -> set[str]:
-        return {content_id(path.read_bytes()) for path in self.pictures.iterdir()}
 
 
 @pytest.fixture
@@ -71,21 +44,6 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[str,
     return place, place.embed()
 
 
-def bits(values: NDArray[np.float32]) -> NDArray[np.uint32]:
-    assert values.dtype == np.float32
-    return values.view(np.uint32)
-
-
-def csv_vectors(file: Path) -> tuple[list[str], NDArray[np.float32]]:
-    """As Arrow reads them."""
-    types = {"id": pa.string()} | {f"e{number}": pa.float32() for number in range(512)}
-    table = pa.csv.read_csv(file, convert_options=pa.csv.ConvertOptions(column_types=types))
-    assert table.column_names == list(types)
-    return table["id"].to_pylist(), np.stack(
-        [table[f"e{number}"].to_numpy() for number in range(512)], axis=1
-    )
-
-
 def csv_vectors_by_python(file: Path) -> tuple[list[str], NDArray[np.float32]]:
     """As a program without any library would read them."""
     rows = [line.replace('"', "").split(",") for line in file.read_text(encoding="utf-8").splitlines()[1:]]
@@ -95,6 +53,7 @@ def csv_vectors_by_python(file: Path) -> tuple[list[str], NDArray[np.float32]]:
 def test_every_picture_is_embedded(embedded: tuple[Place, dict[str, Any]]) -> None:
     place, told = embedded
     assert told == {
+        "catalog": catalog_folder(place.root).name,
         "fingerprint": MODEL.fingerprint,
         "weights": "random",
         "embedded": COUNT,
@@ -114,10 +73,10 @@ def test_every_picture_is_embedded(embedded: tuple[Place, dict[str, Any]]) -> No
 def test_every_picture_has_its_resized_copy(embedded: tuple[Place, dict[str, Any]]) -> None:
     place, _ = embedded
     for path in place.pictures.iterdir():
-        file = resized_file(place.root, "squash", content_id(path.read_bytes()))
+        file = resized_file(place.root, MODEL.resized, content_id(path.read_bytes()))
         with Image.open(file) as copy:
             assert (copy.format, copy.size, copy.mode) == ("JPEG", (224, 224), "RGB")
-            pixels = resized(path.read_bytes(), "squash")
+            pixels = resized(path.read_bytes(), RESNET18, "squash")
             assert np.abs(np.asarray(copy, int) - pixels).mean() < 8
     assert len(list(place.root.resized.rglob("*.*"))) == COUNT
 
@@ -198,13 +157,14 @@ def test_another_geometry_is_another_set_of_embeddings(place: Place) -> None:
     write_pictures(place.pictures, 2)
     place.take_in()
     first = place.embed()
-    cropped = embed_catalog(place.root, Model(MODEL.weights, "crop"))
+    crop = Model(RESNET18, MODEL.weights, "crop")
+    cropped = embed_catalog(place.root, crop)
     assert first["fingerprint"] != cropped["fingerprint"]
     assert cropped["embedded"] == 2
     for id_ in place.ids():
         assert (
-            resized_file(place.root, "squash", id_).read_bytes()
-            != resized_file(place.root, "crop", id_).read_bytes()
+            resized_file(place.root, MODEL.resized, id_).read_bytes()
+            != resized_file(place.root, crop.resized, id_).read_bytes()
         )
     assert EmbeddingStore(place.root.embeddings / cropped["fingerprint"]).model()["geometry"] == "crop"
 

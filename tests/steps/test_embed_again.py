@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from torchvision.models import resnet18
 
 from jobs.embed import embed_catalog
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.model import Model
 from jobs.embedding.weights import find_weights
-from jobs.store.embeddings import CSV_COLUMNS, EmbeddingStore
-from tests.embedding.test_forward import need
-from tests.steps.test_embed import Place, bits, csv_vectors
+from jobs.store.embeddings import EmbeddingStore, csv_columns
 from tests.support.converted import MODEL
+from tests.support.need import need
 from tests.support.pictures import write_picture, write_pictures
+from tests.support.place import Place, bits, csv_vectors
 
 Floats = NDArray[np.float32]
 
@@ -75,12 +76,12 @@ def assert_is_another(place: Place, model: Model) -> None:
 
 
 def test_other_weights_embed_all_pictures_anew_elsewhere(place: Place, tmp_path: Path) -> None:
-    assert_is_another(place, Model(find_weights(str(other_weights(tmp_path)))))
+    assert_is_another(place, Model(RESNET18, find_weights(str(other_weights(tmp_path)), RESNET18)))
 
 
 def test_another_precision_embeds_all_pictures_anew_elsewhere(place: Place) -> None:
     need("bf16")
-    assert_is_another(place, Model(MODEL.weights, precision="bf16"))
+    assert_is_another(place, Model(RESNET18, MODEL.weights, precision="bf16"))
 
 
 def test_runtimes_are_told_of_all_shards(place: Place) -> None:
@@ -199,6 +200,6 @@ def test_a_csv_that_is_not_as_it_was_left_is_written_anew_and_whole(
     damage(grown)
     assert grown.write_csv()
     assert_holds(grown, *csv_vectors(grown.csv))
-    header = '"' + '","'.join(CSV_COLUMNS) + '"'
+    header = '"' + '","'.join(csv_columns(RESNET18.dimension)) + '"'
     assert grown.csv.read_text().splitlines().count(header) == 1
     assert not grown.write_csv()

@@ -159,7 +159,7 @@ def assert_like(root: DataRoot, whole: Whole) -> None:
     assert rows == read_catalog(whole.root)
     assert sum(row["status"] == "quarantined" for row in rows) == BROKEN_EARLY + BROKEN_LATE
     for id_ in ids:
-        copy, expected_copy = (resized_file(each, "squash", id_) for each in (root, whole.root))
+        copy, expected_copy = (resized_file(each, MODEL.resized, id_) for each in (root, whole.root))
         assert copy.read_bytes() == expected_copy.read_bytes()
 
 

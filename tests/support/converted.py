@@ -8,13 +8,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.weights import find_weights
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import DataRoot
 
-MODEL = Model(find_weights("random"))
+MODEL = Model(RESNET18, find_weights("random", RESNET18))
 
 
 def root_with_converted_weights(folder: Path) -> DataRoot:

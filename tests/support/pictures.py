@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zlib
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+ORIENTATION = 0x0112
+"""EXIF's tag."""
 FORMAT_OF_SUFFIX = {".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF"}
 
 
@@ -67,3 +70,19 @@ def jpeg_that_claims(width: int, height: int) -> bytes:
     whole = encoded(picture(), "JPEG")
     frame = whole.index(b"\xff\xc0")
     return whole[: frame + 5] + struct.pack(">HH", height, width) + whole[frame + 9 :]
+
+
+def corrupted(content: bytes, chance: random.Random) -> bytes:
+    """Overwrite, cut out or cut off some bytes, more often in the header."""
+    broken = bytearray(content)
+    for _ in range(chance.choice((1, 1, 2, 4, 16))):
+        where = chance.randrange(chance.choice((64, len(broken))) if len(broken) > 64 else len(broken))
+        match chance.randrange(6):
+            case 0:
+                del broken[max(1, where) :]
+            case 1:
+                del broken[where : where + chance.randrange(1, 9)]
+            case _:
+                broken[where] = chance.choice((0, 1, 128, 255, chance.randrange(256)))
+        broken = broken or bytearray(b"\0")
+    return bytes(broken)
