@@ -14,7 +14,7 @@ from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import DataRoot
 from jobs.store.versions import open_index
 from scripts.dag_run import DagRun, run_dag
-from tests.dags.test_wiring import TASKS
+from tests.support.dags import TASKS
 
 
 class Runs:

@@ -17,26 +17,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from dags.similarity_index import NIGHTLY
 from jobs.housekeeping import housekeep
 from jobs.store.root import PROJECT
-
-TASKS = {
-    "similarity_index": [
-        "sources",
-        "catalog",
-        "changes",
-        "embed",
-        "vectors",
-        "calibrate",
-        "index",
-        "neighbours",
-        "gallery",
-        "report",
-        "publish",
-        "query",
-        "montage",
-    ],
-    "similarity_query": ["query", "montage"],
-    "housekeeping": ["housekeeping"],
-}
+from tests.support.dags import TASKS
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +36,7 @@ def test_tasks_are_chained_and_named_like_their_modules(dagbag: DagBag, dag_id: 
     assert [task.task_id for task in dag.topological_sort()] == TASKS[dag_id]  # type: ignore[no-untyped-call]
     for task_id, following in zip(TASKS[dag_id], TASKS[dag_id][1:], strict=False):
         assert following in dag.get_task(task_id).downstream_task_ids
-    for task_id in TASKS[dag_id]:
-        jobs = PROJECT / "jobs"
-        assert (jobs / f"{task_id}.py").is_file() or (jobs / task_id / "__main__.py").is_file()
+        assert (PROJECT / "jobs" / f"{task_id}.py").is_file()
 
 
 @pytest.mark.parametrize("dag_id", TASKS)
@@ -144,13 +123,25 @@ def test_spark_goes_to_the_master_of_the_connection(
         assert hook._resolve_connection()["master"] == master
 
 
-def test_rooms_import_one_way() -> None:
-    """dags -> jobs <- plugins: jobs know neither Airflow nor the other rooms."""
-    for file in (PROJECT / "jobs").rglob("*.py"):
-        text = file.read_text(encoding="utf-8")
-        for room in ("airflow", "dags", "plugins"):
-            assert f"import {room}" not in text and f"from {room}" not in text, f"{file} imports {room}"
-    for file in (PROJECT / "plugins").rglob("*.py"):
-        text = file.read_text(encoding="utf-8")
-        for room in ("dags", "torch", "pyspark"):
-            assert f"import {room}" not in text and f"from {room}" not in text, f"{file} imports {room}"
+def arguments_of(dagbag: DagBag, dag_id: str, task_id: str) -> list[str]:
+    step = dagbag.dags[dag_id].get_task(task_id)
+    assert isinstance(step, SparkSubmitOperator)
+    arguments: list[str] = step.application_args
+    return arguments
+
+
+def test_spark_steps_are_told_what_they_work_on(dagbag: DagBag) -> None:
+    """By what the tasks before them returned, never by a pointer that another run may move."""
+    told = {
+        "vectors": {"catalog": "embed", "fingerprint": "embed"},
+        "calibrate": {"vectors": "vectors"},
+        "index": {"vectors": "vectors", "calibration": "calibrate"},
+        "neighbours": {"index-version": "index"},
+        "query": {"index-version": "index"},
+    }
+    for task_id, names in told.items():
+        arguments = arguments_of(dagbag, "similarity_index", task_id)
+        for name, giver in names.items():
+            value = f"{{{{ ti.xcom_pull(task_ids='{giver}')['{name.replace('-', '_')}'] }}}}"
+            assert f"--{name}={value}" in arguments
+    assert "--index-version=current" in arguments_of(dagbag, "similarity_query", "query")

@@ -1,0 +1,21 @@
+"""The DAGs and their tasks, in order."""
+
+TASKS = {
+    "similarity_index": [
+        "sources",
+        "catalog",
+        "changes",
+        "embed",
+        "vectors",
+        "calibrate",
+        "index",
+        "neighbours",
+        "gallery",
+        "report",
+        "publish",
+        "query",
+        "montage",
+    ],
+    "similarity_query": ["query", "montage"],
+    "housekeeping": ["housekeeping"],
+}
