@@ -31,11 +31,14 @@ airflow: $(VENV)/.run ## Airflow's UI on 127.0.0.1:8080, the DAGs ready to run
 test: $(VENV)/.dev ## run every test
 	@$(BIN)/python -m pytest
 
+test-fast: $(VENV)/.dev ## the tests that need no Spark, Airflow or browser: under a minute
+	@$(BIN)/python -m pytest -m "not slow"
+
 test-cluster: $(VENV)/.dev ## what holds when parts of the cluster die: needs Docker and about an hour
 	@$(BIN)/python -m pytest tests/cluster -o addopts="-v -ra" -o timeout=3600
 
-lint: $(VENV)/.dev ## ruff and mypy
-	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+lint: $(VENV)/.dev ## ruff, mypy, and which room may import which
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
 bench-cars: $(VENV)/.run ## the whole DAG on Stanford Cars: time a step, precision
 	@$(BIN)/python -m benchmarks.cars
@@ -96,4 +99,4 @@ $(VENV)/.bench: requirements-bench.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
-.PHONY: help demo airflow test test-cluster lint bench-cars bench-geometry bench-search bench-embed bench-viewers up down logs demo-cluster lock clean preflight
+.PHONY: help demo airflow test test-fast test-cluster lint bench-cars bench-geometry bench-search bench-embed bench-viewers up down logs demo-cluster lock clean preflight

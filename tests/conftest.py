@@ -14,8 +14,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.spark.session import spark_session
+from jobs.store.root import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
 
 # Airflow reads these at its first import, Spark's workers at their start.
@@ -34,20 +34,55 @@ os.environ.update(
 os.environ.pop("LOOKALIKE_CARS_DIR", None)
 # Every JVM here lives for seconds: compiling well costs it more than it gains.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-# Otherwise it logs after pytest has closed its streams.
+# py4j logs when its sockets close, after pytest has closed the streams it would log to.
 logging.getLogger("py4j").setLevel(logging.WARNING)
 
 
-_LONGEST = ("test_people", "test_faults", "test_whole_run", "test_engines")
+LONGEST = ("test_people", "test_faults", "test_whole_run", "test_interleaved", "test_engines", "test_report")
 """Files that take minutes; begun last, they would be waited for alone."""
+
+ALLOWED_SKIPS = (
+    "root may read any file",  # containers run tests as root
+    "no real pictures",  # they may not be handed on
+    "no ImageNet weights",  # neither may these
+    "this processor does not compute bf16",
+    "no Docker Compose here",
+)
+"""What may be missing where ``CI`` is set; any other skip fails the run there."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else 99)
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else 99)
+    for item in items:
+        if SLOW.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+        if item.path.parent.name in ("spark", "dags", "plugins", "cluster"):
+            item.add_marker("slow")
 
 
-def pytest_sessionfinish() -> None:
+SLOW = {"spark"}
+"""Fixtures that take seconds to start."""
+
+_unexpected_skips: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+        if not reason.startswith(ALLOWED_SKIPS):
+            _unexpected_skips.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _unexpected_skips and os.environ.get("CI"):
+        terminalreporter.section("skips that are not allowed: see ALLOWED_SKIPS in tests/conftest.py")
+        terminalreporter.write_line("\n".join(_unexpected_skips))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
     shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
+    if _unexpected_skips and os.environ.get("CI"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
