@@ -52,7 +52,7 @@ def main() -> int:
             print(f"| `{task}` | {seconds:.0f} s |")
         recall = manifest["recall"]
         print(f"| recall@{recall['k']} | {recall['measured']:.3f}, at least {recall['lower_bound']:.3f} |")
-        print(f"| compared truly a query | {manifest['refined_fraction']:.2%} |")
+        print(f"| compared truly a query | {manifest['candidates_fraction']:.2%} |")
         print("\n| | precision@1 | precision@5 | R-precision | MAP@R |\n|---|---|---|---|---|")
         for way in ("exact", "index"):
             print(

@@ -17,11 +17,14 @@ import requests
 from PIL import Image
 
 from benchmarks.measuring.shown import say, table
-from jobs.base.atomic import write_json, write_text
+from jobs.embedding.backbones import RESNET18
+from jobs.embedding.model import RESIZED_QUALITY, Model
+from jobs.embedding.weights import find_weights
 from jobs.gallery import lay_out_gallery
-from jobs.store.root import DataRoot, resized_file
-from jobs.store.versions import CURRENT, Index
-from plugins.pages.shelf import ALL, PAGE, open_gallery
+from jobs.store.gallery import ALL, open_gallery
+from jobs.store.root import CURRENT, DataRoot, resized_file
+from jobs.store.versions import Index, Manifest, point_to_index
+from plugins.pages.app import PAGE
 from tests.support.airflow_server import Server, running_airflow
 
 VERSION = "0" * 16
@@ -51,16 +54,43 @@ def make_gallery(root: DataRoot, pictures: int) -> Index:
         for row, lengths in zip(others.tolist(), distances, strict=True)
     ]
     pq.write_table(pa.table({"id": ids, "neighbours": pairs}), index.neighbours / "part.parquet")
-    write_json(index.manifest_file, {"files": {}, "model": {"geometry": "squash"}})
-    write_text(root.index / CURRENT, VERSION)
+    model = Model(RESNET18, find_weights("random", RESNET18))
+    index.record(_manifest(model, pictures))
+    point_to_index(root, CURRENT, index)
     lay_out_gallery(root, VERSION)
-    noise = Image.fromarray(random.integers(0, 256, (28, 28, 3), np.uint8)).resize((224, 224))
+    noise = Image.fromarray(random.integers(0, 256, (28, 28, 3), np.uint8)).resize(
+        (RESNET18.side, RESNET18.side)
+    )
     with open_gallery(index) as gallery:
-        for shown in gallery.page(ALL, False, 1).pictures:
-            file = resized_file(root, "squash", shown["id"])
+        for shown in gallery.page(ALL, False, 1, PAGE).pictures:
+            file = resized_file(root, model.resized, shown["id"])
             file.parent.mkdir(parents=True, exist_ok=True)
-            noise.save(file, quality=90)
+            noise.save(file, quality=RESIZED_QUALITY)
     return index
+
+
+def _manifest(model: Model, pictures: int) -> Manifest:
+    """Of an index that nobody searches."""
+    return {
+        "version": VERSION,
+        "created": "2000-01-01T00:00:00+00:00",
+        "images": pictures,
+        "dimension": RESNET18.dimension,
+        "model": {**model.description, "runtimes": []},
+        "vectors": VERSION,
+        "calibration": VERSION,
+        "catalog": VERSION,
+        "source": {"source": "none"},
+        "lsh": {"num_hash_tables": 1, "bucket_length": 1.0, "seed": 0, "reduced_dimension": None},
+        "hashes_kept_of": None,
+        "spark": "none",
+        "search": "exact",
+        "candidates": 0,
+        "candidates_fraction": 1.0,
+        "bytes_read": 1.0,
+        "recall": {"k": 5, "target": 1.0, "measured": 1.0, "lower_bound": 1.0, "queries": 0},
+        "files": {},
+    }
 
 
 @dataclass
@@ -113,7 +143,7 @@ def _sizes(folder: Path, sizes: Sequence[int]) -> list[list[str]]:
         started = time.perf_counter()
         for number in numbers:
             with open_gallery(index) as gallery:
-                gallery.page(ALL, False, number)
+                gallery.page(ALL, False, number, PAGE)
         costs.append((time.perf_counter() - started) / len(numbers))
     return [[f"{size:,}", f"{cost / costs[0]:.2f}"] for size, cost in zip(sizes, costs, strict=True)]
 
@@ -131,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         root = DataRoot(folder / "data")
         index = make_gallery(root, options.pictures)
         with open_gallery(index) as gallery:
-            shown = [row["id"] for row in gallery.page(ALL, False, 1).pictures]
+            shown = [row["id"] for row in gallery.page(ALL, False, 1, PAGE).pictures]
         pages = options.pictures // PAGE
         prefix = "/lookalike"
         asked: dict[str, Callable[[int, int], str]] = {

@@ -16,8 +16,7 @@ from benchmarks.measuring.shown import say
 from benchmarks.measuring.taken import seconds
 from jobs.base.machine import cores
 from jobs.embedding.embedder import ImageEmbedder
-from jobs.embedding.model import PRECISIONS, Model
-from jobs.embedding.worker import RESIZED_QUALITY
+from jobs.embedding.model import RESIZED_QUALITY, Model
 
 NAMED = {"fp32": "FP32", "bf16": "BF16"}
 """What OpenVINO calls the precisions."""
@@ -30,14 +29,14 @@ RUNTIME = "openvino"
 
 
 def precisions() -> list[str]:
-    """Those of ``PRECISIONS`` that this processor computes; says which it does not."""
-    import openvino as ov  # here, after jobs.embedding.forward has seen to it that importing it tells nobody
+    """Those of the option ``precision`` that this processor computes; says which it does not."""
+    import openvino as ov  # here, after jobs.embedding.openvino has seen to it that importing it tells nobody
 
     found = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    missing = [precision for precision in PRECISIONS if NAMED[precision] not in found]
+    missing = [precision for precision, name in NAMED.items() if name not in found]
     for precision in missing:
         say(f"{precision} is left out: OpenVINO does not compute it on this processor")
-    return [precision for precision in PRECISIONS if precision not in missing]
+    return [precision for precision in NAMED if precision not in missing]
 
 
 def on_all_cores(do: Callable[[T], R], batches: Iterable[T]) -> list[R]:

@@ -13,7 +13,8 @@ from PIL import Image
 from benchmarks.embedding.usual import RESIZE
 from benchmarks.measuring.shown import Quantity, factor, in_one
 from benchmarks.measuring.taken import seconds, turn_by_turn
-from jobs.embedding.model import GEOMETRIES
+from jobs.base.options import GEOMETRY
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.resize import decode, resize
 from jobs.embedding.shards import Picture
 
@@ -32,7 +33,7 @@ def measure_decoding(pictures: Sequence[Picture], repeats: int) -> list[Quantity
 
 def _ours(contents: Sequence[bytes]) -> None:
     for content in contents:
-        resize(decode(content), GEOMETRIES[0])
+        resize(decode(content), RESNET18, GEOMETRY.default)
 
 
 def _pillow(contents: Sequence[bytes]) -> None:

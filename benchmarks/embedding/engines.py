@@ -12,11 +12,12 @@ from benchmarks.measuring.cluster import on_workers
 from benchmarks.measuring.shown import Quantity, in_one
 from benchmarks.measuring.taken import seconds, turn_by_turn
 from jobs.base.logs import Progress
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.model import Model
 from jobs.embedding.process import EmbeddingProcess
 from jobs.embedding.shards import Outcome, Picture
 from jobs.embedding.weights import Weights
-from jobs.spark.engines import embed_on_spark
+from jobs.spark.embedding import embed_on_spark
 from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def measure_engines(
     folder: Path, pictures: Sequence[Picture], weights: Weights, repeats: int
 ) -> list[Quantity]:
     """Embed all but the first ``WARM_UP`` of ``pictures`` by both engines, warm, turn by turn."""
-    model = Model(weights)
+    model = Model(RESNET18, weights)
     here, there = DataRoot(folder / "local"), DataRoot(folder / "spark")
     warm_up, others = pictures[:WARM_UP], pictures[WARM_UP:]
     with (

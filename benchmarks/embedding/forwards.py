@@ -20,11 +20,13 @@ from benchmarks.embedding.alone import RUNTIME, on_all_cores
 from benchmarks.measuring.shown import NO_BAR, Quantity, factor, in_one, say, spread, table
 from benchmarks.measuring.taken import seconds, turn_by_turn
 from jobs.base.machine import cores
+from jobs.base.options import GEOMETRY
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.embedder import ImageEmbedder
-from jobs.embedding.forward import Forward
-from jobs.embedding.model import GEOMETRIES, SIDE, Model
+from jobs.embedding.model import Model
 from jobs.embedding.network import load_network
-from jobs.embedding.resize import MEAN, STD, decode, resize
+from jobs.embedding.openvino import Forward
+from jobs.embedding.resize import decode, resize
 from jobs.embedding.shards import Picture
 from jobs.embedding.weights import Weights
 from jobs.lsh.sketch import Floats
@@ -82,7 +84,7 @@ def measure_forwards(
 
 
 def _pixels(picture: Picture) -> NDArray[np.uint8]:
-    pixels = resize(decode(Path(picture.paths[0]).read_bytes()), GEOMETRIES[0])
+    pixels = resize(decode(Path(picture.paths[0]).read_bytes()), RESNET18, GEOMETRY.default)
     return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
 
 
@@ -93,7 +95,7 @@ def _ours(precision: str) -> str:
 def _ways(
     pixels: NDArray[np.uint8], weights: Weights, precisions: Sequence[str], folder: Path
 ) -> dict[str, All]:
-    network, last = load_network(weights), torch.channels_last
+    network, last = load_network(RESNET18, weights), torch.channels_last
     folded = fuse(network)
     forwards = {
         EAGER: _torch(network, torch.contiguous_format),
@@ -109,7 +111,7 @@ def _ways(
         forwards["PyTorch, folded, channels last, bf16"] = _torch(folded, last, "bf16")
     ways: dict[str, All] = {name: partial(_in_batches, do, pixels) for name, do in forwards.items()}
     for precision in precisions:
-        ours = ImageEmbedder(Model(weights, precision=precision), runtime=RUNTIME, device="cpu")
+        ours = ImageEmbedder(Model(RESNET18, weights, precision=precision), runtime=RUNTIME, device="cpu")
         ways[_ours(precision)] = partial(_a_core_a_call, ours, pixels)
     return ways
 
@@ -156,7 +158,7 @@ def _onnx(network: torch.nn.Module, file: Path) -> Forward:
         warnings.simplefilter("ignore")  # what the exporter tells of itself
         torch.onnx.export(
             network,
-            (torch.zeros(BATCH, 3, SIDE, SIDE),),
+            (torch.zeros(BATCH, 3, RESNET18.side, RESNET18.side),),
             file,
             dynamo=False,
             input_names=["pixels"],
@@ -176,7 +178,7 @@ def _onnx(network: torch.nn.Module, file: Path) -> Forward:
 def _normalised(pixels: NDArray[np.uint8]) -> torch.Tensor:
     """(n, 224, 224, 3) uint8 -> (n, 3, 224, 224) float32 as the network takes it."""
     batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (RESNET18.mean, RESNET18.std))
     return batch.sub_(mean).div_(std).contiguous()
 
 

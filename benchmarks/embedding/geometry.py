@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measuring.real import catalog_cars, embed_cars
-from jobs.embedding.model import GEOMETRIES
+from jobs.base.options import GEOMETRY
 from jobs.lsh.nearest import nearest_others
 from jobs.lsh.quality import ClassMeasures, class_measures
 from jobs.store.catalog import read_catalog
@@ -30,7 +30,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="lookalike-geometry-") as folder:
         root = DataRoot(Path(folder))
         catalog_cars(root)
-        for geometry in GEOMETRIES:
+        for geometry in GEOMETRY.choices or ():
             measures = measure(root, embed_cars(root, geometry))
             print(
                 f"| {geometry} | {measures.precision_at_1:.3f} | {measures.precision_at_5:.3f} |", flush=True

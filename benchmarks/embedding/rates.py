@@ -16,6 +16,7 @@ from benchmarks.embedding.usual import SameWeights, one_at_a_time
 from benchmarks.measuring.shown import NO_BAR, Quantity, factor, in_one, number, say, spread, table
 from benchmarks.measuring.taken import seconds, turn_by_turn
 from jobs.base.machine import cores
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.model import Model
 from jobs.embedding.network import load_network
 from jobs.embedding.process import EmbeddingProcess
@@ -43,7 +44,7 @@ def measure_rates(
 ) -> list[Quantity]:
     """Embed ``pictures`` in every way, turn by turn; print the rates."""
     files = [picture.paths[0] for picture in pictures]
-    network, img2vec = load_network(weights), SameWeights(weights)
+    network, img2vec = load_network(RESNET18, weights), SameWeights(weights)
     say("embedding the usual way, to compare with")
     reference = one_at_a_time(network, files)
     img2vec.in_batches(files[:WARM_UP])
@@ -52,7 +53,7 @@ def measure_rates(
         ONE: lambda: seconds(lambda: img2vec.one_by_one(files)),
         BATCHES: lambda: seconds(lambda: img2vec.in_batches(files)),
     }
-    models = {precision: Model(weights, precision=precision) for precision in precisions}
+    models = {precision: Model(RESNET18, weights, precision=precision) for precision in precisions}
     with ExitStack() as ends:
         for precision, model in models.items():
             root = DataRoot(folder / precision)

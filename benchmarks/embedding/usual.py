@@ -12,16 +12,16 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from jobs.base.machine import cores
-from jobs.embedding.model import SIDE
+from jobs.embedding.backbones import RESNET18
 from jobs.embedding.network import load_network
-from jobs.embedding.resize import MEAN, STD
 from jobs.embedding.weights import Weights
 from jobs.lsh.sketch import Floats
 
 BATCH = 32
 
-RESIZE = v2.Resize((SIDE, SIDE))
-PREPARE = v2.Compose([RESIZE, v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+RESIZE = v2.Resize((RESNET18.side, RESNET18.side))
+NORMALISE = v2.Normalize(RESNET18.mean, RESNET18.std)
+PREPARE = v2.Compose([RESIZE, v2.ToImage(), v2.ToDtype(torch.float32, scale=True), NORMALISE])
 """From Pillow's image to the network's input."""
 
 
@@ -36,8 +36,8 @@ class SameWeights(Img2Vec):  # type: ignore[misc]  # the package has no types
     """img2vec_pytorch with weights of our choice, which it would download."""
 
     def __init__(self, weights: Weights) -> None:
-        self._network = load_network(weights)
-        super().__init__(model="resnet18")
+        self._network = load_network(RESNET18, weights)
+        super().__init__(model=RESNET18.name)
 
     def _get_resnet_model(self, model_name: str) -> Any:
         return self._network

@@ -6,9 +6,11 @@ import os
 
 import numpy as np
 
+from jobs.base import options
 from jobs.catalog import build_catalog
 from jobs.embed import embed_catalog
-from jobs.embedding.model import GEOMETRIES, Model
+from jobs.embedding.backbones import RESNET18
+from jobs.embedding.model import Model
 from jobs.embedding.shards import Picture
 from jobs.embedding.weights import Weights, find_weights
 from jobs.intake.stanford_cars import stanford_cars
@@ -37,12 +39,13 @@ def usable_pictures(root: DataRoot) -> list[Picture]:
 
 def chosen_weights() -> Weights:
     """Those that LOOKALIKE_WEIGHTS names."""
-    return find_weights(os.environ.get("LOOKALIKE_WEIGHTS", "imagenet"))
+    return find_weights(os.environ.get("LOOKALIKE_WEIGHTS", options.WEIGHTS.default), RESNET18)
 
 
-def embed_cars(root: DataRoot, geometry: str = GEOMETRIES[0]) -> str:
+def embed_cars(root: DataRoot, geometry: str = options.GEOMETRY.default) -> str:
     """Embed the catalog of ``root`` with the chosen weights -> the fingerprint."""
-    fingerprint: str = embed_catalog(root, Model(chosen_weights(), geometry))["fingerprint"]
+    model = Model(RESNET18, chosen_weights(), geometry)
+    fingerprint: str = embed_catalog(root, model)["fingerprint"]
     return fingerprint
 
 

@@ -15,12 +15,14 @@ from benchmarks.search.stock import Stock, seconds_a_query
 from jobs.calibrate import calibrate_vectors
 from jobs.index import LshParams, build_index
 from jobs.lsh.quality import class_measures
-from jobs.search.search import Search, exact_search, index_search
+from jobs.search.opened import OpenIndex, open_for_search
+from jobs.spark.search import search_by_spark
 from jobs.spark.session import spark_session
 from jobs.store.packed import draw
 from jobs.store.root import DataRoot
+from jobs.store.vectors import open_vectors
 from jobs.store.versions import Index
-from jobs.vectors import assemble_vectors, current_vectors
+from jobs.vectors import assemble_vectors
 
 BATCH, REPEATS = 1_000, 5
 STOCK_QUERIES = 12
@@ -30,7 +32,8 @@ STOCK_QUERIES = 12
 class Built:
     """What the index of one seed gave; times are seconds a query."""
 
-    refined: float
+    candidates: float
+    """Share of all pictures that are re-ranked."""
     predicted: float
     measured: float
     precision: float
@@ -53,25 +56,29 @@ def build(root: DataRoot, fingerprint: str, seed: int, stock: Stock) -> Built:
     calibrate_vectors(root, seed=seed)
     index = build_index(root, LshParams())
     manifest = index.manifest()
-    search, exact = index_search(index, K), exact_search(index)
-    ids, queries = draw(index.packed, BATCH, seed)
+    recall = manifest["recall"]
+    predicted = recall["predicted"]
+    assert predicted is not None
+    opened = open_for_search(index)
+    ids, queries = draw(opened.parts, BATCH, seed)
     with spark_session("benchmark") as spark:
-        batch = median_seconds(lambda turn: search.by_spark(spark, queries, ids, K), REPEATS)
-        exact_batch = median_seconds(lambda turn: exact.by_spark(spark, queries, ids, K), REPEATS)
+        batch = median_seconds(lambda turn: search_by_spark(spark, opened, queries, ids, K), REPEATS)
+        exact_batch = median_seconds(
+            lambda turn: search_by_spark(spark, opened, queries, ids, K, exact=True), REPEATS
+        )
         single = median_seconds(
-            lambda turn: search.by_spark(spark, queries[turn : turn + 1], ids[turn : turn + 1], K),
+            lambda turn: search_by_spark(spark, opened, queries[turn : turn + 1], ids[turn : turn + 1], K),
             2 * REPEATS,
         )
-        pictures = current_vectors(root) / "pictures"
+        pictures = open_vectors(root).pictures
         by_stock = seconds_a_query(spark, pictures, stock, queries[:STOCK_QUERIES], seed)
     here = median_seconds(
-        lambda turn: search.here(queries[turn : turn + 1], ids[turn : turn + 1], K), 2 * REPEATS
+        lambda turn: opened.search(queries[turn : turn + 1], ids[turn : turn + 1], K), 2 * REPEATS
     )
-    precision = _precision(index, search) / _precision(index, exact)
-    recall = manifest["recall"]
+    precision = _precision(index, opened, exact=False) / _precision(index, opened, exact=True)
     return Built(
-        manifest["refined_fraction"],
-        recall["predicted"],
+        manifest["candidates_fraction"],
+        predicted,
         recall["measured"],
         precision,
         batch / len(ids),
@@ -82,10 +89,10 @@ def build(root: DataRoot, fingerprint: str, seed: int, stock: Stock) -> Built:
     )
 
 
-def _precision(index: Index, search: Search) -> float:
+def _precision(index: Index, opened: OpenIndex, *, exact: bool) -> float:
     captions = index.captions()
-    ids, vectors = draw(index.packed, len(captions), seed=0)
-    found, _ = search.here(vectors, ids, K)
+    ids, vectors = draw(opened.parts, len(captions), seed=0)
+    found, _ = opened.search(vectors, ids, K, exact=exact)
     # Pictures drawn, captions and packed parts all ascend by id.
     _, classes = np.unique([row["label"] for row in captions], return_inverse=True)
     rows = np.searchsorted(np.array(ids, "S32"), found)
@@ -99,7 +106,7 @@ def show_built(pictures: int, by_seed: Sequence[Built]) -> list[Quantity]:
     batch = [one.batch / one.stock for one in by_seed]
     spark = [1e3 * (one.single - one.here) for one in by_seed]
     values = {
-        "compared truly a query": spread([one.refined for one in by_seed], percent),
+        "compared truly a query": spread([one.candidates for one in by_seed], percent),
         "recall@5, predicted": spread([one.predicted for one in by_seed], "{:.4f}".format),
         "recall@5, measured": spread([one.measured for one in by_seed], "{:.4f}".format),
         "how far apart these are": spread(missed, "{:.4f}".format),

@@ -44,7 +44,7 @@ def compare(vectors: Floats, seed: int) -> Compared:
     scale = fifth / math.sqrt(vectors.shape[1])
     summed = (summed_differences(vectors, asked, true, scale, tables, seed) for tables in SUMMED_TABLES)
     calibrated = calibrate(generator.permutation(vectors), seed)
-    share = calibrated.prediction.refined / pictures
+    share = calibrated.prediction.candidates / pictures
     return Compared(
         fifth,
         float(np.median(np.linalg.norm(vectors[asked] - vectors[others], axis=1))),

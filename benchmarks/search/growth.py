@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,14 +16,14 @@ from benchmarks.measuring.shown import number, say, table
 from benchmarks.measuring.taken import PeakMemory, median_seconds, seconds
 from benchmarks.search.clustered import clustered
 from benchmarks.search.hashed import K, blocks
-from jobs.base.atomic import write_json
 from jobs.calibrate import calibrate_vectors
 from jobs.index import LshParams, build_index
 from jobs.lsh.sketch import Floats
-from jobs.search.search import index_search
+from jobs.search.opened import open_for_search
+from jobs.spark.search import search_by_spark
 from jobs.spark.session import spark_session
-from jobs.store.catalog import read_catalog, write_catalog
-from jobs.store.embeddings import EmbeddingStore
+from jobs.store.catalog import SCHEMA, Beside, Row, catalog_folder, read_beside, read_catalog, write_catalog
+from jobs.store.embeddings import Embedded, EmbeddingStore
 from jobs.store.packed import draw
 from jobs.store.root import DataRoot
 from jobs.store.versions import BUILT, Index, open_index
@@ -31,7 +31,21 @@ from jobs.vectors import assemble_vectors
 
 SEED = 0
 FINGERPRINT = "0123456789abcdef"
-MODEL = {"architecture": "none", "weights": "clustered", "geometry": "none", "dimension": 512}
+MODEL = Embedded(
+    architecture="none",
+    layer="none",
+    weights="clustered",
+    weights_sha256="0" * 64,
+    geometry="none",
+    resize="none",
+    precision="fp32",
+    dimension=512,
+    fingerprint=FINGERPRINT,
+    title="no network",
+    side=224,
+    licence="none",
+    resized="none",
+)
 BATCH, REPEATS, SINGLE_QUERIES = 1_000, 3, 9
 ADDED, ADDED_TO = 0.01, 300_000
 """So many pictures are added to indexes of up to so many: each takes two more runs of the steps."""
@@ -56,7 +70,7 @@ class Grown:
     root_bytes: float
     """The whole data root: embeddings, assembled vectors, index."""
     recall: float
-    refined: float
+    candidates: float
     added: float | None
     """Seconds of the step index where all but ``ADDED`` of the pictures keep their hashes; None where
     that was not tried, or the calibration was made anew."""
@@ -72,7 +86,7 @@ COLUMNS: dict[str, Callable[[Grown], float]] = {
     "most memory, GB": lambda grown: grown.memory / GB,
     "index, GB": lambda grown: grown.index_bytes / GB,
     "data root, GB": lambda grown: grown.root_bytes / GB,
-    "compared truly, %": lambda grown: 100 * grown.refined,
+    "compared truly, %": lambda grown: 100 * grown.candidates,
 }
 
 
@@ -98,9 +112,11 @@ def make_root(root: DataRoot, real: Floats, pictures: int) -> None:
     for rows in blocks(pictures):
         store.write(ids[rows], vectors[rows])
     file.unlink()
-    same = {"split": "train", "size_bytes": 1_000, "mtime_ns": 1, "status": "ok"}
-    write_catalog(({"id": id_, "path": f"/pictures/{id_}.jpg", **same} for id_ in ids), root)
-    write_json(root.catalog / "counts.json", {"source": "clustered", "files": pictures})
+    same: Row = dict.fromkeys(SCHEMA.names)
+    same |= {"split": "train", "size_bytes": 1_000, "mtime_ns": 1, "status": "ok"}
+    rows_of_all = (same | {"id": id_, "path": f"/pictures/{id_}.jpg"} for id_ in ids)
+    counts = json.dumps({"source": "clustered", "files": pictures}).encode()
+    write_catalog(rows_of_all, root, {"counts.json": counts})
 
 
 def run_steps(root: DataRoot) -> Grown:
@@ -128,23 +144,23 @@ def run_steps(root: DataRoot) -> Grown:
         index_bytes=index_bytes,
         root_bytes=root_bytes,
         recall=manifest["recall"]["measured"],
-        refined=manifest["refined_fraction"],
+        candidates=manifest["candidates_fraction"],
         added=added,
     )
 
 
 def _ask(index: Index) -> tuple[float, float, float]:
     """Seconds of one query in a Spark job, of one without Spark, and of ``BATCH`` in a Spark job."""
-    search = index_search(index, K)
-    ids, queries = draw(index.packed, BATCH, SEED)
+    opened = open_for_search(index)
+    ids, queries = draw(opened.parts, BATCH, SEED)
 
     def one(turn: int) -> tuple[Floats, list[str]]:
         return queries[turn : turn + 1], ids[turn : turn + 1]
 
     with spark_session("benchmark") as spark:
-        single = median_seconds(lambda turn: search.by_spark(spark, *one(turn), K), SINGLE_QUERIES)
-        batch = median_seconds(lambda turn: search.by_spark(spark, queries, ids, K), REPEATS)
-    return single, median_seconds(lambda turn: search.here(*one(turn), K), SINGLE_QUERIES), batch
+        single = median_seconds(lambda turn: search_by_spark(spark, opened, *one(turn), K), SINGLE_QUERIES)
+        batch = median_seconds(lambda turn: search_by_spark(spark, opened, queries, ids, K), REPEATS)
+    return single, median_seconds(lambda turn: opened.search(*one(turn), K), SINGLE_QUERIES), batch
 
 
 def _add(root: DataRoot, index: Index) -> float | None:
@@ -152,16 +168,17 @@ def _add(root: DataRoot, index: Index) -> float | None:
 
     None where the rest did not keep its hashes, because the calibration was made anew.
     """
-    catalog = read_catalog(root)
-    _steps(root, catalog[: -round(ADDED * len(catalog))])
+    name = catalog_folder(root).name
+    catalog, beside = read_catalog(root, name), read_beside(root, name)
+    _steps(root, catalog[: -round(ADDED * len(catalog))], beside)
     shutil.rmtree(index.folder)
-    taken = _steps(root, catalog)
+    taken = _steps(root, catalog, beside)
     return taken if open_index(root, BUILT).manifest()["hashes_kept_of"] else None
 
 
-def _steps(root: DataRoot, catalog: Sequence[dict[str, Any]]) -> float:
+def _steps(root: DataRoot, catalog: Sequence[Row], beside: Beside) -> float:
     """Run the steps on the pictures of ``catalog`` -> seconds of the step index."""
-    write_catalog(catalog, root)
+    write_catalog(catalog, root, beside)
     assemble_vectors(root, FINGERPRINT)
     calibrate_vectors(root)
     return seconds(lambda: build_index(root, LshParams()))

@@ -46,11 +46,11 @@ def show_million(folder: Path, real: Floats, pictures: int, seeds: Sequence[int]
         drawn = clustered(file, pictures + QUERIES, real, seed)
         vectors, queries = drawn[:pictures], np.asarray(drawn[pictures:])
         calibrated = calibrate(vectors, seed)
-        refined, hashes = calibrated.prediction.refined, calibrated.hash(vectors)
+        candidates, hashes = calibrated.prediction.candidates, calibrated.hash(vectors)
         true = nearest_exactly(vectors, queries, K)[0]
         ranks = hashes.ranks(queries, true)
-        recalls = (ranks < refined).mean(axis=1)
-        share = refined / pictures
+        recalls = (ranks < candidates).mean(axis=1)
+        share = candidates / pictures
         by_seed.append(
             Many(
                 share,
@@ -63,13 +63,13 @@ def show_million(folder: Path, real: Floats, pictures: int, seeds: Sequence[int]
         if seed == seeds[0]:
             say("single queries with one thread")
             for size in (pictures // 5, pictures):
-                asked = file, size, hashes, calibrated.choice.refined_of(size)
+                asked = file, size, hashes, calibrated.choice.candidates_for(size)
                 by_size[size] = in_process(time_single, *asked, environment=ONE_THREAD)
         file.unlink()
     return [*_show_recall(pictures, by_seed), *_show_single(by_size)]
 
 
-def time_single(file: Path, size: int, hashes: Hashes, refined: int) -> tuple[float, float]:
+def time_single(file: Path, size: int, hashes: Hashes, candidates: int) -> tuple[float, float]:
     """Seconds that a query takes by hashes, and exactly: medians over different queries, warm.
 
     ``file`` holds the vectors, of which the first ``size`` are searched, and last those that ask.
@@ -83,7 +83,7 @@ def time_single(file: Path, size: int, hashes: Hashes, refined: int) -> tuple[fl
 
     def by_hashes(turn: int) -> object:
         asked = queries[turn : turn + 1]
-        return nearest_by_sketch(hashes.sketch, codes, norms, vectors, asked, K, refined)
+        return nearest_by_sketch(hashes.sketch, codes, norms, vectors, asked, K, candidates)
 
     # Exactly first: it brings the vectors into memory.
     exact = median_seconds(exactly, SINGLE_QUERIES)

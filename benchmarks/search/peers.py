@@ -141,11 +141,13 @@ def _measure(build: Callable[[Floats], Index], vectors: Floats, queries: Floats,
 def _packed_hashes(calibrated: Calibrated, vectors: Floats) -> Index:
     hashes = calibrated.hash(vectors)
 
-    def search(queries: Floats, refined: int) -> Rows:
-        return nearest_by_sketch(hashes.sketch, hashes.codes, hashes.norms, vectors, queries, K, refined)[0]
+    def search(queries: Floats, candidates: int) -> Rows:
+        return nearest_by_sketch(hashes.sketch, hashes.codes, hashes.norms, vectors, queries, K, candidates)[
+            0
+        ]
 
-    # The vectors may stay on the disk: only those refined are read.
-    return Index(search, hashes.sketch.row_bytes, "refined", len(vectors))
+    # The vectors may stay on the disk: only candidates are read.
+    return Index(search, hashes.sketch.row_bytes, "candidates", len(vectors))
 
 
 def _every_vector(vectors: Floats) -> Index:

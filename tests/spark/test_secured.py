@@ -17,9 +17,10 @@ from tests.support.spark_cluster import Cluster, secured, standalone
 SEARCH = """
 import numpy as np, sys
 from pathlib import Path
-from jobs.store.packed import Part
-from jobs.search.search import Search
+from jobs.search.opened import OpenIndex
+from jobs.spark.search import search_by_spark
 from jobs.spark.session import spark_session
+from jobs.store.packed import Part, list_parts, open_parts
 
 vectors = np.random.default_rng(0).normal(size=(300, 512)).astype(np.float32)
 vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -27,10 +28,11 @@ ids = np.array([f"{number:032x}" for number in range(300)])
 none = np.zeros((300, 1), np.uint8), np.zeros(300, np.float32), np.zeros(300, np.uint16)
 folder = Path(sys.argv[1])
 Part(ids.astype("S32"), *none, vectors).save(str(folder / "part-00000"))
-search = Search(folder, None)
+list_parts(folder, 512, [{"name": "part-00000", "pictures": 300}])
+index = OpenIndex(folder, tuple(open_parts(folder)), sketch=None, candidates=0, k=5)
 with spark_session("search") as spark:
-    found = search.by_spark(spark, vectors, ids.tolist(), 5)
-here = search.here(vectors, ids.tolist(), 5)
+    found = search_by_spark(spark, index, vectors, ids.tolist(), 5)
+here = index.search(vectors, ids.tolist(), 5)
 assert (found[0] == here[0]).all() and (found[1] == here[1]).all()
 print("the same")
 """
