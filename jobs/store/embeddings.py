@@ -111,8 +111,7 @@ class EmbeddingStore:
         column = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), DIMENSION)
         schema = SCHEMA.with_metadata({BROKEN: json.dumps(broken), RUNTIME: runtime})
         table = pa.table([pa.array(ids, pa.string()), column], schema=schema)
-        # A worker that is taken for lost may write beside the one that took its shard over.
-        with staged_file(self.folder / f"shard-{name}.parquet", shared=True) as staging:
+        with staged_file(self.folder / f"shard-{name}.parquet") as staging:
             pq.write_table(table, staging)
 
     def read(self) -> tuple[list[str], NDArray[np.float32]]:
