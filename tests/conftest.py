@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 
 from jobs.spark.session import spark_session
@@ -36,6 +37,10 @@ os.environ.pop("LOOKALIKE_CARS_DIR", None)
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 # py4j logs when its sockets close, after pytest has closed the streams it would log to.
 logging.getLogger("py4j").setLevel(logging.WARNING)
+
+# The same examples each time, so a failure is the change's and can be repeated by anybody.
+settings.register_profile("lookalike", derandomize=True, deadline=None, max_examples=100, database=None)
+settings.load_profile("lookalike")
 
 
 LONGEST = ("test_people", "test_faults", "test_whole_run", "test_interleaved", "test_engines", "test_report")

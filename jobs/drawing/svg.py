@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 import io
-import math
 import re
 from collections.abc import Sequence
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -57,12 +57,12 @@ def percent(share: float, down: bool = False) -> str:
 
     ``down`` is for what is promised: it is never rounded up, so that it can't seem to reach its target.
     """
-    hundred = 100 * share
-    digits = 1 if hundred >= 1 or hundred <= 0 else 1 - math.floor(math.log10(hundred))
-    scaled = hundred * 10**digits
-    down = down or 99.9 < hundred < 100
-    value = (math.floor(scaled + 1e-6) if down else round(scaled)) / 10**digits
-    text = f"{value:.{digits}f}"
+    # As a decimal: in binary 100 times 0.57 is a little less than 57, which rounded down is 56.9 %.
+    hundred = 100 * Decimal(repr(float(share)))
+    digits = 1 if hundred >= 1 or hundred <= 0 else 1 - hundred.adjusted()
+    down = down or Decimal("99.9") < hundred < 100
+    step = Decimal(1).scaleb(-digits)
+    text = f"{hundred.quantize(step, ROUND_FLOOR if down else ROUND_HALF_EVEN):f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text) + "\N{NO-BREAK SPACE}%"
 
 

@@ -98,7 +98,7 @@ def openvino_forward(
 def _keep(converted: Any, folder: Path) -> None:
     import openvino as ov
 
-    with staged_directory(folder, shared=True) as staging:  # by all workers of a cluster
+    with staged_directory(folder) as staging:
         try:
             ov.save_model(converted, staging / NETWORK, compress_to_fp16=False)
         except RuntimeError as error:

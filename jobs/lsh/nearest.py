@@ -117,10 +117,11 @@ def _keep_lowest(
         for start in range(0, found.shape[1], 64):
             block = found[query, start : start + 64]
             # Nearly always nothing is: the least of 64 is found without a branch for each.
-            if not block.min() < limit:
+            if count >= keep and not block.min() < limit:
                 continue
             for column in range(len(block)):
-                if block[column] < limit:
+                # While there are too few, the limit is infinite, and so may scores be.
+                if block[column] < limit or (count < keep and block[column] == limit):
                     scores[query, count] = block[column]
                     kept[query, count] = first + start + column
                     count += 1

@@ -168,8 +168,7 @@ class EmbeddingStore:
         metadata = {FORMAT_KEY: str(SHARD_FORMAT), BROKEN: json.dumps(broken), RUNTIME: runtime}
         columns = [pa.array(ids, pa.string()), column]
         table = pa.table(columns, schema=schema(dimension).with_metadata(metadata))
-        # A worker that is taken for lost may write beside the one that took its shard over.
-        with staged_file(self.folder / f"shard-{name}.parquet", shared=True) as staging:
+        with staged_file(self.folder / f"shard-{name}.parquet") as staging:
             pq.write_table(table, staging)
 
     def read(self) -> tuple[list[str], NDArray[np.float32]]:
