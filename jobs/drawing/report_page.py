@@ -73,7 +73,7 @@ def _made_with(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("created", told["created"].replace("T", " ")),
         ("pictures", f"{told['images']:,}"),
         ("search", told["search"]),
-        ("model", f"{model['title']}, {model['dimension']} values a picture"),
+        ("model", f"{model['title']}, {model['dimension']} values per picture"),
         ("weights", _short(Path(model["weights"]).name)),
         ("geometry", model["geometry"]),
         ("fingerprint", model["fingerprint"]),

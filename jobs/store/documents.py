@@ -39,11 +39,13 @@ def read_document(file: Path, shape: type[T], number: int, remedy: str) -> T:
         raise LookalikeError(f"{file} is corrupt ({error}): {remedy}.") from error
     if not isinstance(value, dict):
         raise LookalikeError(f"{file} is corrupt (it holds no JSON object): {remedy}.")
-    check_format(file, value.pop("format", FIRST), number, remedy)
+    found = value.pop("format", FIRST)
+    # Release 0.1's settings had a param of this name.
+    check_format(file, found if isinstance(found, int) else FIRST, number, remedy)
     try:
         shaped: Any = shape  # mypy takes a type of T for unhashable
-        found: T = _adapter(shaped).validate_python(value)
-        return found
+        document: T = _adapter(shaped).validate_python(value)
+        return document
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "document"
@@ -55,7 +57,7 @@ def write_document(file: Path, value: Mapping[str, Any], number: int) -> None:
     write_json(file, {"format": number, **value})
 
 
-def check_format(file: Path, found: object, number: int, remedy: str) -> None:
+def check_format(file: Path, found: int, number: int, remedy: str) -> None:
     """Raises LookalikeError where ``found`` is not the format ``number``."""
     if found != number:
         raise LookalikeError(f"{file} has format {found}, but this release reads format {number}: {remedy}.")

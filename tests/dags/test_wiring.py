@@ -126,8 +126,8 @@ def test_spark_goes_to_the_master_of_the_connection(
 def arguments_of(dagbag: DagBag, dag_id: str, task_id: str) -> list[str]:
     step = dagbag.dags[dag_id].get_task(task_id)
     assert isinstance(step, SparkSubmitOperator)
-    arguments: list[str] = step.application_args
-    return arguments
+    assert step.application_args is not None
+    return step.application_args
 
 
 def test_spark_steps_are_told_what_they_work_on(dagbag: DagBag) -> None:

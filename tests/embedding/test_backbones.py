@@ -249,6 +249,17 @@ def test_two_backbones_share_a_root_and_leave_each_others_work_alone(
         assert_is_embedded_alike(root, model, files, tmp_path / "query.jpg")
 
 
+def test_copies_of_the_first_release_are_no_other_backbones(tmp_path: Path) -> None:
+    """They are all ResNet-18's, though the folder does not say so."""
+    root = DataRoot(tmp_path / "data")
+    (root.resized / "squash").mkdir(parents=True)
+    write_pictures(tmp_path / "pictures", 1)
+    build_catalog(folder(tmp_path / "pictures"), root)
+    assert embed_catalog(root, toy_model())["embedded"] == 1
+    assert {path.name for path in root.resized.iterdir()} == {"squash", toy_model().resized}
+    assert list((root.resized / "squash").iterdir()) == []
+
+
 def store_of(root: DataRoot, model: Model) -> EmbeddingStore:
     return EmbeddingStore(root.embeddings / model.fingerprint)
 

@@ -20,7 +20,7 @@ from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
 from jobs.intake.look import content_id
-from jobs.store.catalog import catalog_file, catalog_folder
+from jobs.store.catalog import catalog_file, catalog_folder, read_beside, read_catalog
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import resized_file
 from tests.support.converted import MODEL
@@ -271,6 +271,51 @@ def test_nothing_but_broken_pictures_fails_whatever_is_allowed(place: Place) -> 
         place.embed(max_quarantined=1.0)
 
 
+def test_catalog_that_is_told_is_embedded_whatever_another_run_found(place: Place) -> None:
+    write_pictures(place.pictures, 2)
+    mine, ids = place.take_in(), place.ids()
+    write_picture(place.pictures / "later.jpg", seed=99)
+    theirs = place.take_in()
+    told = place.embed(catalog=mine)
+    assert (told["catalog"], told["embedded"]) == (mine, 2)
+    assert place.store.ids() == ids
+    assert catalog_folder(place.root).name == theirs != mine
+    told = place.embed(catalog=theirs)
+    assert (told["catalog"], told["embedded"], told["kept"]) == (theirs, 1, 2)
+
+
+def test_broken_picture_is_quarantined_in_another_catalog(place: Place) -> None:
+    """Whoever works on the one that was told finds it as it was."""
+    write_pictures(place.pictures, 2)
+    (place.pictures / "cut.jpg").write_bytes(cut_jpeg())
+    before = place.take_in()
+    rows, beside = read_catalog(place.root, before), read_beside(place.root, before)
+    after = place.embed(catalog=before)["catalog"]
+    assert after != before
+    assert read_catalog(place.root, before) == rows
+    assert read_beside(place.root, after) == beside
+    assert [row["path"] for row in read_catalog(place.root, after)] == [row["path"] for row in rows]
+    quarantined = [row for row in read_catalog(place.root, after) if row["status"] == "quarantined"]
+    assert [Path(row["path"]).name for row in quarantined] == ["cut.jpg"]
+    assert place.embed(catalog=before)["catalog"] == after  # a run that is repeated goes on with the same
+
+
+def test_resized_copies_of_the_first_release_are_taken_over(place: Place) -> None:
+    """They lay in a folder that the geometry alone named."""
+    write_pictures(place.pictures, 2)
+    place.take_in()
+    place.embed()
+    now, earlier = place.root.resized / MODEL.resized, place.root.resized / "squash"
+    copies = {file.relative_to(now): file.read_bytes() for file in now.rglob("*.jpg")}
+    assert len(copies) == 2
+    now.rename(earlier)
+    assert place.embed()["embedded"] == 0
+    assert {file.relative_to(now): file.read_bytes() for file in now.rglob("*.jpg")} == copies
+    assert not earlier.exists()
+
+
 def test_missing_catalog_is_said(place: Place) -> None:
     with pytest.raises(LookalikeError, match="run the step catalog first"):
         place.embed()
+    with pytest.raises(LookalikeError, match="0{16} is missing: run the step catalog again"):
+        place.embed(catalog="0" * 16)

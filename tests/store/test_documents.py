@@ -57,7 +57,7 @@ def test_a_missing_file_is_left_to_the_caller(tmp_path: Path) -> None:
         ('{"format": 2, "name": "x", "inner": 7, "share": 0}', r"\(inner: Input should be a valid dict"),
         ('{"name": "x"}', "has format 1, but this release reads format 2"),
         ('{"format": 3, "name": "x"}', "has format 3, but this release reads format 2"),
-        ('{"format": "two", "name": "x"}', "has format two, but this release reads format 2"),
+        ('{"format": "two", "name": "x"}', "has format 1, but this release reads format 2"),
         ("\ufffe\x00", "is corrupt"),
     ],
 )

@@ -16,6 +16,7 @@ from jobs.intake.folder import folder
 from jobs.intake.look import content_id
 from jobs.store.catalog import read_catalog
 from jobs.store.embeddings import EmbeddingStore
+from jobs.store.root import CURRENT
 from tests.support.converted import MODEL, root_with_converted_weights
 
 
@@ -34,8 +35,8 @@ class Place:
         """The catalog's name."""
         return build_catalog(folder(self.pictures), self.root, max_quarantined=0.9)[0]
 
-    def embed(self, max_quarantined: float = 0.9) -> dict[str, Any]:
-        return embed_catalog(self.root, MODEL, max_quarantined=max_quarantined)
+    def embed(self, max_quarantined: float = 0.9, catalog: str = CURRENT) -> dict[str, Any]:
+        return embed_catalog(self.root, MODEL, max_quarantined=max_quarantined, catalog=catalog)
 
     def reasons(self) -> dict[str, str | None]:
         rows = read_catalog(self.root)
