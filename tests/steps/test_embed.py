@@ -317,5 +317,5 @@ def test_resized_copies_of_the_first_release_are_taken_over(place: Place) -> Non
 def test_missing_catalog_is_said(place: Place) -> None:
     with pytest.raises(LookalikeError, match="run the step catalog first"):
         place.embed()
-    with pytest.raises(LookalikeError, match="0{16} is missing: run the step catalog again"):
+    with pytest.raises(LookalikeError, match=r"0{16} is missing: run the step catalog again"):
         place.embed(catalog="0" * 16)
