@@ -40,19 +40,19 @@ test-cluster: $(VENV)/.dev ## what holds when parts of the cluster die: needs Do
 lint: $(VENV)/.dev ## ruff, mypy, and which room may import which
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
-bench-cars: $(VENV)/.run ## the whole DAG on Stanford Cars: time a step, precision
+bench-cars: $(VENV)/.run ## the whole DAG on Stanford Cars: time per step, precision
 	@$(BIN)/python -m benchmarks.cars
 
-bench-geometry: $(VENV)/.run ## which way to 224 x 224 serves Stanford Cars best
+bench-geometry: $(VENV)/.run ## which way to 224 x 224 suits Stanford Cars best
 	@$(BIN)/python -m benchmarks.embedding.geometry
 
-bench-search: $(VENV)/.bench ## what a search costs: beside Spark's own, among a million, beside other libraries
+bench-search: $(VENV)/.bench ## what a search costs: against Spark's own, among a million, against other libraries
 	@$(BIN)/python -m benchmarks.search $(BENCH)
 
-bench-embed: $(VENV)/.bench ## what embedding costs: beside what the cores allow, beside the usual ways, by Spark
+bench-embed: $(VENV)/.bench ## what embedding costs: against the cores' limit, against the usual ways, by Spark
 	@$(BIN)/python -m benchmarks.embedding $(BENCH)
 
-bench-viewers: $(VENV)/.dev ## fifty viewers in the gallery at once, beside Airflow's own pages
+bench-viewers: $(VENV)/.dev ## fifty viewers in the gallery at once, against Airflow's own pages
 	@$(BIN)/python -m benchmarks.viewers $(BENCH)
 
 up: ## Airflow on PostgreSQL and a Spark cluster, in containers; the UI on 127.0.0.1:8080
@@ -61,13 +61,13 @@ up: ## Airflow on PostgreSQL and a Spark cluster, in containers; the UI on 127.0
 down: ## stop the containers; data stays
 	@cluster/compose.sh down
 
-logs: ## what the containers say, as they say it
+logs: ## follow the containers' output
 	@cluster/compose.sh logs --follow --tail=50
 
 demo-cluster: ## the demo on the containers: the table, and where the montage is
 	@cluster/up.sh && cluster/demo.sh
 
-lock: $(VENV)/.dev ## resolve requirements*.txt anew into their locks
+lock: $(VENV)/.dev ## resolve requirements*.txt into their locks
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" requirements.txt -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
