@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import shutil
 from collections import defaultdict
@@ -93,7 +94,7 @@ def embed_catalog(
         for row in copies[id_]:
             _quarantine(row, broken[id_])
     if any(row["status"] == "quarantined" for files in copies.values() for row in files):
-        catalog = write_catalog(rows, root, read_beside(root, catalog))
+        catalog = write_catalog(rows, root, _counted_again(read_beside(root, catalog), rows))
     check_quarantine(rows, root, max_quarantined)
     if store.write_csv():
         log.info(f"wrote {store.csv}")
@@ -105,6 +106,12 @@ def embed_catalog(
     log.info(f"{store.folder}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     described = {"catalog": catalog, "fingerprint": model.fingerprint, "weights": model.weights.name}
     return {**described, **counts}
+
+
+def _counted_again(beside: dict[str, bytes], rows: list[Row]) -> dict[str, bytes]:
+    counts = json.loads(beside["counts.json"])
+    counts["quarantined"] = sum(row["status"] == "quarantined" for row in rows)
+    return {**beside, "counts.json": (json.dumps(counts, indent=2, ensure_ascii=False) + "\n").encode()}
 
 
 def _take_over_resized(root: DataRoot, model: Model) -> None:

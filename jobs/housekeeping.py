@@ -5,7 +5,7 @@ Once a night, and whenever it is triggered. Tick *only say what would go* (`--dr
 | in the data root | stays | then goes |
 |---|---|---|
 | `index/<version>/` | current, last built, the `keep_versions` published last | unused for a day |
-| `catalog/<hash>/` | the current one, those of versions that stay | unused for a day |
+| `catalog/<hash>/` | the current one, those of versions and vectors that stay | unused for a day |
 | `calibrations/<hash>/` | the current one, those of versions that stay | unused for a day |
 | `vectors/<hash>/` | the current ones: a version, once built, needs none | unused for a day |
 | `queries/<run>/` | while anything in it is younger than `keep_days` | at once |
@@ -33,14 +33,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
 
 from jobs.base import options
 from jobs.base.atomic import remove
 from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot, safe_name
-from jobs.store.versions import BUILT, Index, name_index
+from jobs.store.vectors import Vectors
+from jobs.store.versions import BUILT, Index, Manifest, name_index
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +71,9 @@ def housekeep(
     days = f"older than {keep_days} days"
     rules: dict[str, Going] = {
         "versions": _versions(root, keep_versions, day),
-        "catalogs": _named_by_versions(root, root.catalog, "catalog", gone, day),
         "vectors": _vectors(root, day),
-        "calibrations": _named_by_versions(root, root.calibrations, "calibration", gone, day),
+        "calibrations": _calibrations(root, gone, day),
+        "catalogs": _catalogs(root, gone, day),
         "queries": _older(_answers(root), long, days),
         "uploads": _older(_unnamed_photos(root, gone), day, "no answer names it"),
         "event_logs": _older(_event_logs(root), long, days),
@@ -132,16 +132,26 @@ def _vectors(root: DataRoot, since: float) -> Going:
         yield folder, size, "not current"
 
 
-def _named_by_versions(
-    root: DataRoot, folder: Path, kind: Literal["catalog", "calibration"], gone: set[Path], since: float
-) -> Going:
-    """What is in ``folder`` and neither its pointer nor the manifest of a version that stays names."""
-    used = set[str]()
+def _calibrations(root: DataRoot, gone: set[Path], since: float) -> Going:
+    used = {manifest["calibration"] for manifest in _manifests(root, gone)}
+    for folder, size in _unused(root.calibrations, lambda: used | _pointed_to(root.calibrations), since):
+        yield folder, size, "no version uses it"
+
+
+def _catalogs(root: DataRoot, gone: set[Path], since: float) -> Going:
+    used = {manifest["catalog"] for manifest in _manifests(root, gone)}
+    for folder in set(_hashes(root.vectors)) - gone:
+        with suppress(LookalikeError):
+            used.add(Vectors(folder).description()["catalog"])
+    for folder, size in _unused(root.catalog, lambda: used | _pointed_to(root.catalog), since):
+        yield folder, size, "no version uses it"
+
+
+def _manifests(root: DataRoot, gone: set[Path]) -> Iterator[Manifest]:
+    """Of the versions that stay; nobody can search one whose manifest can't be read."""
     for version in set(_hashes(root.index)) - gone:
-        with suppress(LookalikeError):  # nobody can search a version without a readable manifest
-            used.add(Index(version).manifest()[kind])
-    for entry, size in _unused(folder, lambda: used | _pointed_to(folder), since):
-        yield entry, size, "no version uses it"
+        with suppress(LookalikeError):
+            yield Index(version).manifest()
 
 
 def _pointed_to(folder: Path) -> set[str]:

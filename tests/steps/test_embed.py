@@ -20,7 +20,7 @@ from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
 from jobs.intake.look import content_id
-from jobs.store.catalog import catalog_file, catalog_folder, read_beside, read_catalog
+from jobs.store.catalog import catalog_file, catalog_folder, read_beside, read_catalog, read_counts
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import resized_file
 from tests.support.converted import MODEL
@@ -293,7 +293,12 @@ def test_broken_picture_is_quarantined_in_another_catalog(place: Place) -> None:
     after = place.embed(catalog=before)["catalog"]
     assert after != before
     assert read_catalog(place.root, before) == rows
-    assert read_beside(place.root, after) == beside
+    assert read_counts(place.root, before)["quarantined"] == 0
+    assert read_counts(place.root, after) == {**read_counts(place.root, before), "quarantined": 1}
+    unchanged = beside.keys() - {"counts.json"}
+    assert {name: read_beside(place.root, after)[name] for name in unchanged} == {
+        name: beside[name] for name in unchanged
+    }
     assert [row["path"] for row in read_catalog(place.root, after)] == [row["path"] for row in rows]
     quarantined = [row for row in read_catalog(place.root, after) if row["status"] == "quarantined"]
     assert [Path(row["path"]).name for row in quarantined] == ["cut.jpg"]

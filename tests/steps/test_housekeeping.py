@@ -21,6 +21,7 @@ from jobs.housekeeping import DAY_S, housekeep, main
 from jobs.index import LshParams, build_index
 from jobs.store.catalog import read_catalog
 from jobs.store.root import DataRoot
+from jobs.store.vectors import Vectors
 from jobs.store.versions import Index, open_index
 from jobs.vectors import assemble_vectors
 from scripts.dag_run import run_dag
@@ -291,6 +292,18 @@ def test_catalogs_and_calibrations_stay_while_current_or_used_or_referred_to(
     if not dry_run:
         stay = [digit * 16 for digit in "bcde"]
         assert names(root.root / kind) == sorted([*stay, "current"])
+
+
+def test_a_catalog_stays_while_vectors_that_stay_were_assembled_from_it(root: DataRoot) -> None:
+    for digit, days in (("a", 0.5), ("b", 3)):
+        Vectors(root.vectors / (digit * 16)).describe(
+            {"fingerprint": FINGERPRINT, "catalog": digit * 16, "pictures": 2, "dimension": 512}
+        )
+        aged(root.vectors / (digit * 16), days)
+        aged(written(root.catalog / (digit * 16) / "catalog.parquet").parent, 3)
+    counts = housekeep(root)
+    assert (counts["vectors"], counts["catalogs"]) == (1, 1)
+    assert names(root.catalog) == ["a" * 16]
 
 
 def test_answers_go_once_nothing_in_them_is_young(root: DataRoot, tmp_path: Path) -> None:
