@@ -303,6 +303,20 @@ def test_changed_new_and_deleted_files_are_noticed(place: Place) -> None:
     assert after["001.jpg"]["width"] == 40
 
 
+def test_a_file_of_the_same_size_is_read_again_when_its_time_changes(place: Place) -> None:
+    (changed,) = write_pictures(place.pictures, 1)
+    place.build()
+    before = place.rows()["000.jpg"]
+    content = bytearray(changed.read_bytes())
+    content[-5] ^= 1  # a pixel
+    changed.write_bytes(content)
+    os.utime(changed, ns=(before["mtime_ns"] + 1_000_000, before["mtime_ns"] + 1_000_000))
+    place.build()
+    after = place.rows()["000.jpg"]
+    assert after["size_bytes"] == before["size_bytes"]
+    assert after["id"] == hashlib.sha256(content).hexdigest()[:32] != before["id"]
+
+
 def test_broken_file_is_looked_at_again_once_it_is_mended(place: Place) -> None:
     write_pictures(place.pictures, 1)
     (place.pictures / "later.jpg").write_text("half a download")
