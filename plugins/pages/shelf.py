@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from jobs.base.errors import LookalikeError
-from jobs.store.answers import MONTAGE, Answer, read_answer
+from jobs.store.answers import ANSWER, MONTAGE, Answer, read_answer
 from jobs.store.catalog import quarantine_file
 from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
 from jobs.store.versions import Index, Manifest, name_index
@@ -61,7 +61,8 @@ def versions(root: DataRoot) -> tuple[list[Row], list[str]]:
 def answer(root: DataRoot, run: str) -> Answer | None:
     """The answer of a run whose montage is drawn; None before."""
     folder = root.query_folder(run)
-    return read_answer(folder) if (folder / MONTAGE).is_file() else None
+    there = all((folder / name).is_file() for name in (ANSWER, MONTAGE))
+    return read_answer(folder) if there else None
 
 
 def quarantined(root: DataRoot, number: int, size: int = 100) -> tuple[list[Row], bool]:
