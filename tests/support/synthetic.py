@@ -36,11 +36,13 @@ def picture_id(number: int) -> str:
     return f"{number:032x}"
 
 
-def unit_vectors(pictures: int, seed: int = 0, classes: int = 10) -> NDArray[np.float32]:
-    """(pictures, 512) clustered vectors, not scaled; picture i belongs to class i % classes."""
+def unit_vectors(
+    pictures: int, seed: int = 0, classes: int = 10, dimension: int = 512
+) -> NDArray[np.float32]:
+    """(pictures, dimension) clustered vectors, not scaled; picture i belongs to class i % classes."""
     generator = np.random.default_rng(seed)
-    centres = generator.normal(size=(classes, 512))
-    vectors = centres[np.arange(pictures) % classes] + 0.5 * generator.normal(size=(pictures, 512))
+    centres = generator.normal(size=(classes, dimension))
+    vectors = centres[np.arange(pictures) % classes] + 0.5 * generator.normal(size=(pictures, dimension))
     return vectors.astype(np.float32)
 
 
