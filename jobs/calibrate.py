@@ -26,8 +26,19 @@ from pyspark.sql import functions as F
 from jobs.base.atomic import in_use, staged_directory, write_json
 from jobs.base.errors import LookalikeError
 from jobs.base.logs import run_step, section
-from jobs.lsh.choice import MIN_PICTURES, REDUCED, SAMPLE, TABLES, Choice, Moments, Prediction, check, choose
+from jobs.lsh.choice import (
+    MIN_PICTURES,
+    SAMPLE,
+    TABLES,
+    Choice,
+    Moments,
+    Prediction,
+    check,
+    choose,
+    reduced_dimensions,
+)
 from jobs.lsh.sketch import Floats
+from jobs.lsh.splits import Ids
 from jobs.spark.session import spark_session
 from jobs.store.packed import array_of
 from jobs.store.root import DataRoot
@@ -138,9 +149,9 @@ def _check(spark: SparkSession, earlier: Calibration, pictures: DataFrame, count
         log.info(f"{count:,} pictures, calibrated for {choice.pictures:,}: calibrating anew")
         return None
     planes = _planes(spark, choice.reduced_dimension, earlier.seed)[: choice.num_hash_tables]
-    sample = _array(_drawn(pictures, earlier.seed))
+    ids, sample = _arrays(_drawn(pictures, earlier.seed))
     moments = Moments.load(earlier.moments)
-    prediction = check(choice, sample, count, moments, planes, k=earlier.k, seed=earlier.seed + 1)
+    prediction = check(choice, ids, sample, count, moments, planes, k=earlier.k, seed=earlier.seed)
     if prediction.recall < earlier.target:
         log.info(f"{earlier.folder} finds {prediction.recall:.3f}, too little: calibrating anew")
         return None
@@ -159,11 +170,12 @@ def _choose(
             log.info(f"{count:,} pictures are too few to calibrate: search is exact")
         else:
             drawn = _drawn(pictures, seed).cache()
-            sample = _array(drawn)
-            components = _reduction(drawn, max(REDUCED)).pc.toArray()
-            planes = {dimension: _planes(spark, dimension, seed) for dimension in REDUCED}
+            ids, sample = _arrays(drawn)
+            tried = reduced_dimensions(sample.shape[1])
+            components = _reduction(drawn, max(tried)).pc.toArray()
+            planes = {dimension: _planes(spark, dimension, seed) for dimension in tried}
             moments = Moments.of(sample, components)
-            choice, prediction = choose(sample, count, moments, planes, k=k, target=target, seed=seed)
+            choice, prediction = choose(ids, sample, count, moments, planes, k=k, target=target, seed=seed)
             reduction = _reduction(drawn, choice.reduced_dimension)
             reduction.save(str(staging / "reduction"))
             Moments.of(sample, reduction.pc.toArray()).save(staging / "moments.npz")
@@ -173,12 +185,12 @@ def _choose(
 
 def _drawn(pictures: DataFrame, seed: int) -> DataFrame:
     """``SAMPLE`` vectors by hash of the id: the same of the same pictures, however they are partitioned."""
-    return pictures.orderBy(F.xxhash64("id", F.lit(seed))).limit(SAMPLE).select("vector")
+    return pictures.orderBy(F.xxhash64("id", F.lit(seed))).limit(SAMPLE).select("id", "vector")
 
 
-def _array(vectors: DataFrame) -> Floats:
-    rows = vectors.select(vector_to_array(F.col("vector"), "float32").alias("vector")).toArrow()
-    return array_of(rows["vector"])
+def _arrays(drawn: DataFrame) -> tuple[Ids, Floats]:
+    rows = drawn.select("id", vector_to_array(F.col("vector"), "float32").alias("vector")).toArrow()
+    return np.array(rows["id"].to_pylist(), "S32"), array_of(rows["vector"])
 
 
 def _reduction(vectors: DataFrame, dimension: int) -> PCAModel:
@@ -208,11 +220,15 @@ def _say(calibration: Calibration) -> None:
     choice, prediction = calibration.choice, calibration.prediction
     if choice and prediction:
         log.info(
-            f"{choice.num_hash_tables} hash tables over {choice.reduced_dimension} of 512 dimensions, "
+            f"{choice.num_hash_tables} hash tables over {choice.reduced_dimension} dimensions, "
             f"bucket length {choice.bucket_length:.4f}; {prediction.refined:,} candidates refined a query "
             f"of {calibration.pictures:,} promise recall@{calibration.k} {prediction.recall:.3f} "
             f"(at least {prediction.lower_bound:.3f})"
         )
+        if not prediction.disjoint:
+            log.info("too few pictures for queries of their own: those that confirm also chose")
+        if prediction.lower_bound < calibration.target:
+            log.info("the lower bound is below the target: the step index adds candidates if it has to")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from jobs.lsh.choice import QUERIES, recall_lower_bound
+from jobs.lsh.choice import recall_lower_bound
 from jobs.lsh.sketch import Floats
+from jobs.lsh.splits import QUERIES
 from jobs.search.search import exact_search, sketch_search
 from jobs.store.packed import draw
 from jobs.store.versions import Index
