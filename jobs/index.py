@@ -161,7 +161,8 @@ def _searched(
         target=target,
         refined=params.refined or calibration.prediction.refined,
         fixed=params.refined is not None,
-        seed=calibration.seed + 2,
+        seed=calibration.seed,
+        disjoint=calibration.prediction.disjoint,
     )
     # Only the calibration's own choice was promised anything.
     recall["predicted"] = calibration.prediction.recall if params == LshParams() else None

@@ -103,9 +103,19 @@ def unpack(spark: SparkSession, folder: Path) -> DataFrame:
 
 def draw(folder: Path, count: int, seed: int) -> tuple[list[str], Floats]:
     """Ids and vectors of ``count`` pictures at random, the same for the same seed."""
+    there = sum(len(Part.open(name).ids) for name in parts(folder))
+    return take(folder, np.sort(np.random.default_rng(seed).permutation(there)[:count]))
+
+
+def all_ids(folder: Path) -> NDArray[np.bytes_]:
+    """The ids of all pictures, part after part."""
+    return np.concatenate([Part.open(name).ids for name in parts(folder)])
+
+
+def take(folder: Path, rows: NDArray[np.int64]) -> tuple[list[str], Floats]:
+    """Ids and vectors of some rows of ``all_ids``, given in ascending order."""
     opened = [Part.open(name) for name in parts(folder)]
     starts = np.cumsum([0, *(len(part.ids) for part in opened)])
-    rows = np.sort(np.random.default_rng(seed).permutation(starts[-1])[:count])
     chosen = [
         (part, rows[(rows >= start) & (rows < start + len(part.ids))] - start)
         for part, start in zip(opened, starts[:-1], strict=True)
