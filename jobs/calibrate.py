@@ -22,15 +22,16 @@ from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
 from jobs.lsh.choice import (
     MIN_PICTURES,
-    REDUCED,
     SAMPLE,
     TABLES,
     Moments,
     Prediction,
     check,
     choose,
+    reduced_dimensions,
 )
 from jobs.lsh.sketch import Floats
+from jobs.lsh.splits import Ids
 from jobs.spark.hashing import planes_of
 from jobs.spark.session import spark_session
 from jobs.store.calibrations import FORMAT, Calibration, Target, open_calibration, point_to_calibration
@@ -103,8 +104,8 @@ def _check(spark: SparkSession, earlier: Calibration, pictures: DataFrame, count
         return None
     seed = target["seed"]
     planes = _planes(spark, choice.reduced_dimension, seed)[: choice.num_hash_tables]
-    sample = _array(_drawn(pictures, seed))
-    prediction = check(choice, sample, count, earlier.moments(), planes, k=target["k"], seed=seed + 1)
+    ids, sample = _arrays(_drawn(pictures, seed))
+    prediction = check(choice, ids, sample, count, earlier.moments(), planes, k=target["k"], seed=seed)
     if prediction.recall < target["target"]:
         log.info(f"recall {prediction.recall:.3f} of {earlier.folder} is below the target: recalibrating")
         return None
@@ -127,10 +128,12 @@ def _choose(
             log.info(f"{count:,} pictures are too few to calibrate: search is exact")
         else:
             drawn = _drawn(pictures, seed).cache()
-            sample = _array(drawn)
-            components = _reduction(drawn, max(REDUCED)).pc.toArray()
-            planes = {dimension: _planes(spark, dimension, seed) for dimension in REDUCED}
+            ids, sample = _arrays(drawn)
+            tried = reduced_dimensions(sample.shape[1])
+            components = _reduction(drawn, max(tried)).pc.toArray()
+            planes = {dimension: _planes(spark, dimension, seed) for dimension in tried}
             choice, prediction = choose(
+                ids,
                 sample,
                 count,
                 Moments.of(sample, components),
@@ -149,12 +152,12 @@ def _choose(
 
 def _drawn(pictures: DataFrame, seed: int) -> DataFrame:
     """``SAMPLE`` vectors by hash of the id: the same of the same pictures, however they are partitioned."""
-    return pictures.orderBy(F.xxhash64("id", F.lit(seed))).limit(SAMPLE).select("vector")
+    return pictures.orderBy(F.xxhash64("id", F.lit(seed))).limit(SAMPLE).select("id", "vector")
 
 
-def _array(vectors: DataFrame) -> Floats:
-    rows = vectors.select(vector_to_array(F.col("vector"), "float32").alias("vector")).toArrow()
-    return array_of(rows["vector"])
+def _arrays(drawn: DataFrame) -> tuple[Ids, Floats]:
+    rows = drawn.select("id", vector_to_array(F.col("vector"), "float32").alias("vector")).toArrow()
+    return np.array(rows["id"].to_pylist(), "S32"), array_of(rows["vector"])
 
 
 def _reduction(vectors: DataFrame, dimension: int) -> PCAModel:
@@ -183,6 +186,10 @@ def _log(calibration: Calibration, vectors: str, dimension: int) -> None:
             f"of {check['pictures']:,} pictures promise recall@{chosen['target']['k']} "
             f"{prediction.recall:.3f} (at least {prediction.lower_bound:.3f})"
         )
+        if not prediction.disjoint:
+            log.info("too few pictures for queries of their own: those that confirm also chose")
+        if prediction.lower_bound < chosen["target"]["target"]:
+            log.info("the lower bound is below the target: the step index adds candidates if it has to")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -170,7 +170,8 @@ def _searched(
         opened,
         target=target["target"],
         fixed=params.candidates is not None,
-        seed=target["seed"] + 2,
+        seed=target["seed"],
+        disjoint=prediction.disjoint,
     )
     # Only the calibration's own choice was promised anything.
     recall["predicted"] = prediction.recall if params == LshParams() else None

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import settings
 from pyspark.sql import SparkSession
 
+import jobs.spark.parts
 from jobs.spark.session import spark_session
 from jobs.store.root import PROJECT
+from tests.support.shapes import SHAPES, Shape
 
 SHARED = PROJECT.parent / "shared"
 
@@ -113,6 +115,15 @@ def spark() -> Iterator[SparkSession]:
     """One session for all steps that run in this process; each would start its own, for seconds."""
     with spark_session("tests") as session:
         yield session
+
+
+@pytest.fixture(scope="module", params=list(SHAPES.values()), ids=list(SHAPES))
+def shape(request: pytest.FixtureRequest) -> Iterator[Shape]:
+    """Indexes that are built while it lasts have vectors of its dimension and parts of its size."""
+    shape: Shape = request.param
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jobs.spark.parts.ROWS", shape.rows or jobs.spark.parts.ROWS)
+        yield shape
 
 
 @pytest.fixture

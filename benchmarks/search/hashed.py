@@ -105,6 +105,7 @@ def calibrate(vectors: Floats, seed: int) -> Calibrated:
     sample = np.asarray(vectors[:SAMPLE])
     moments = moments_of(sample)
     planes = {dimension: draw_planes(seed, max(TABLES), dimension) for dimension in REDUCED}
-    choice, prediction = choose(sample, len(vectors), moments, planes, k=K, target=TARGET, seed=seed)
+    ids = np.arange(len(sample)).astype("S32")
+    choice, prediction = choose(ids, sample, len(vectors), moments, planes, k=K, target=TARGET, seed=seed)
     drawn = planes[choice.reduced_dimension][: choice.num_hash_tables]
     return Calibrated(choice, prediction, moments, drawn)

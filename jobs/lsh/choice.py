@@ -9,24 +9,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.lsh.nearest import Rows, nearest_others
 from jobs.lsh.sketch import Floats, Sketch, make_sketch
+from jobs.lsh.splits import CHOOSE, CONFIRM, Ids, can_split, queries_of
 
 REDUCED = (32, 64, 96)
-"""Dimensions tried; more than 96 need more hashes than they give back."""
+"""Dimensions tried where vectors have more; beyond 96 they need more hashes than they save candidates."""
 TABLES = (48, 64, 96, 128)
 WIDTHS = (0.5, 0.75, 1.0)
 """Bucket lengths tried, in the projected distance between k-th nearest neighbours."""
 SAMPLE = 20_000
-QUERIES = 1_000
 MIN_PICTURES = 200
 """Below this exact search costs nothing, and so few queries prove nothing."""
-Z_95 = 1.645
-"""One-sided 95 % of a normal distribution."""
+ALPHA = 0.05
+"""How often a lower bound may lie above what it bounds."""
 RANDOM_READ = 16
 """What reading a vector here and there costs, in vectors read in a row: 2 from memory, 80 from a disk."""
 
@@ -41,22 +42,30 @@ class Choice:
     bucket_length: float
     sample: int
     candidates: int
-    """Candidates to refine among the pictures of the sample."""
+    """Candidates to re-rank among the pictures of the sample."""
     growth: float
     """Candidates grow with the pictures to this power: measured between the sample and a quarter of it."""
+    disjoint: bool = False
+    """Whether there were enough pictures for other queries to confirm it; if not, all pictures chose it."""
 
     def candidates_for(self, pictures: int) -> int:
-        """Candidates to refine where there are so many pictures."""
+        """Candidates to re-rank among so many pictures."""
         return math.ceil(self.candidates * math.pow(pictures / self.sample, self.growth))
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a choice promises, by queries that did not choose it."""
+    """The recall to expect of a choice, measured once on queries that neither chose nor tuned it.
+
+    The lower bound may well be below the target: the choice stays as it is, and is measured again on
+    the finished index.
+    """
 
     candidates: int
     recall: float
     lower_bound: float
+    disjoint: bool = False
+    """False where there were too few pictures for that: the queries include those that chose."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +73,13 @@ class Moments:
     """What reduction and decoding need to know of the vectors."""
 
     components: NDArray[np.float64]
-    """(512, p), orthonormal, of descending variance."""
+    """(d, p), orthonormal, of descending variance."""
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
 
     @classmethod
     def of(cls, vectors: Floats, components: NDArray[np.float64]) -> Moments:
-        """The moments of what (n, 512) vectors reduce to by (512, p) components."""
+        """The moments of what (n, d) vectors reduce to by (d, p) components."""
         reduced = vectors @ components
         return cls(components, reduced.mean(axis=0), np.cov(reduced, rowvar=False))
 
@@ -80,12 +89,19 @@ class Moments:
         return Moments(self.components[:, part], self.mean[part], self.covariance[part, part])
 
 
-def recall_lower_bound(recalls: NDArray[np.float64]) -> float:
-    """One-sided 95 % lower bound of the mean of recalls a query, by the normal approximation."""
-    return float(recalls.mean() - Z_95 * recalls.std(ddof=1) / math.sqrt(len(recalls)))
+def reduced_dimensions(dimension: int) -> tuple[int, ...]:
+    """The dimensions to try for vectors of ``dimension``: those of ``REDUCED`` below it, or itself."""
+    return tuple(reduced for reduced in REDUCED if reduced < dimension) or (dimension,)
+
+
+def recall_lower_bound(recalls: NDArray[np.float64], alpha: float = ALPHA) -> float:
+    """One-sided 1 - ``alpha`` lower bound of the mean of recalls per query, by the normal approximation."""
+    error = recalls.std(ddof=1) / math.sqrt(len(recalls))
+    return float(recalls.mean() - NormalDist().inv_cdf(1 - alpha) * error)
 
 
 def choose(
+    ids: Ids,
     sample: Floats,
     pictures: int,
     moments: Moments,
@@ -95,21 +111,24 @@ def choose(
     target: float,
     seed: int = 0,
 ) -> tuple[Choice, Prediction]:
-    """Choose for ``pictures`` vectors, of which ``sample`` (n, 512) is one.
+    """Choose for ``pictures`` vectors, from a ``sample`` (n, d) of them whose ids are ``ids`` (n,).
 
-    ``planes`` holds, for p reduced dimensions, the (L, p) planes that the LSH model draws. Half of
-    the queries choose, the other half, never looked at before, must confirm: their recall is what
-    is promised. Where the sample is not all, the candidates are scaled to ``pictures`` by the power
-    with which they grow inside it.
+    ``planes`` holds, for each of ``reduced_dimensions(d)``, the (L, p) planes that the LSH model draws.
+    The queries of the set ``CHOOSE`` pick the cheapest combination, with the fewest candidates for which
+    the lower bound of their recall reaches ``target``; those of ``CONFIRM`` are asked once, for that
+    combination alone, and decide nothing. Picking the best of many flatters the queries that pick (by
+    0.001 with 1,000 queries, 0.003 with 200), which is less than the lower bound allows for.
+    Where the sample is not all, the candidates are scaled to ``pictures`` by the power with which they
+    grow inside it.
     """
-    vectors = _shuffled(sample, seed)
+    vectors, asked = _queries_first(ids, sample, CHOOSE, seed)
     few = vectors[: max(k + 1, len(vectors) // 4)]
-    queries = vectors[:QUERIES]
+    queries = vectors[:asked]
     true, true_of_few = nearest_others(vectors, queries, k), nearest_others(few, queries, k)
     scale = float(np.median(np.linalg.norm(queries - vectors[true[:, -1]], axis=1)))
-    chooses, confirms = np.arange(len(queries)) % 2 == 0, np.arange(len(queries)) % 2 == 1
+    disjoint = can_split(len(vectors))
     best, least = None, math.inf
-    for dimension in REDUCED:
+    for dimension in reduced_dimensions(sample.shape[1]):
         part = moments.reduced(dimension)
         projected = vectors @ part.components @ planes[dimension].T
         for tables in TABLES:
@@ -120,26 +139,25 @@ def choose(
                 sketch = make_sketch(part.components, drawn, bucket_length, part.mean, part.covariance)
                 scores = _scores(sketch, projected[:, :tables], bucket_length, queries)
                 ranks, ranks_of_few = _ranks(scores, true), _ranks(scores[:, : len(few)], true_of_few)
-                growth = math.log(_fewest(ranks, target) / _fewest(ranks_of_few, target))
+                candidates = _fewest(ranks, target)
+                growth = math.log(candidates / _fewest(ranks_of_few, target))
                 growth = min(max(growth / math.log(len(vectors) / len(few)), 0.0), 1.0)
-                candidates = _fewest(ranks[chooses], target)
-                while (
-                    candidates < len(vectors)
-                    and recall_lower_bound(_recalls(ranks[confirms], candidates)) < target
-                ):
-                    candidates += max(1, candidates // 20)
-                choice = Choice(pictures, dimension, tables, bucket_length, len(vectors), candidates, growth)
+                choice = Choice(
+                    pictures, dimension, tables, bucket_length, len(vectors), candidates, growth, disjoint
+                )
                 row = sketch.row_bytes / (4 * vectors.shape[1])
                 cost = row + RANDOM_READ * choice.candidates_for(pictures) / pictures
                 if cost < least:
-                    least = cost
-                    best = choice, _predict(choice, ranks[confirms], len(vectors), pictures)
+                    least, best = cost, choice
     assert best is not None
-    return best
+    part, drawn = moments.reduced(best.reduced_dimension), planes[best.reduced_dimension]
+    used = drawn[: best.num_hash_tables]
+    return best, check(best, ids, sample, pictures, part, used, k=k, seed=seed)
 
 
 def check(
     choice: Choice,
+    ids: Ids,
     sample: Floats,
     pictures: int,
     moments: Moments,
@@ -147,25 +165,33 @@ def check(
     *,
     k: int,
     seed: int = 0,
+    split: int = CONFIRM,
 ) -> Prediction:
-    """What an earlier choice promises for other vectors, of which ``sample`` (n, 512) is one."""
-    vectors = _shuffled(sample, seed)
-    queries = vectors[:QUERIES]
+    """What ``choice`` finds among ``pictures`` vectors, from a ``sample`` (n, d) of them, perhaps a new one.
+
+    Asks the queries of the set ``split``. ``seed`` is the one that the choice was made with, so that the
+    pictures that chose it are left out.
+    """
+    vectors, asked = _queries_first(ids, sample, split, seed)
+    queries = vectors[:asked]
     bucket_length = choice.bucket_length
     sketch = make_sketch(moments.components, planes, bucket_length, moments.mean, moments.covariance)
     scores = _scores(sketch, vectors @ moments.components @ planes.T, bucket_length, queries)
     ranks = _ranks(scores, nearest_others(vectors, queries, k))
-    return _predict(choice, ranks, len(vectors), pictures)
+    recalls = _recalls(ranks, choice.candidates_for(len(vectors)))
+    return Prediction(
+        choice.candidates_for(pictures),
+        float(recalls.mean()),
+        recall_lower_bound(recalls),
+        choice.disjoint and split != CHOOSE and can_split(len(vectors)),
+    )
 
 
-def _predict(choice: Choice, ranks: Rows, sample: int, pictures: int) -> Prediction:
-    """By ranks among ``sample`` pictures, for ``pictures``."""
-    recalls = _recalls(ranks, choice.candidates_for(sample))
-    return Prediction(choice.candidates_for(pictures), float(recalls.mean()), recall_lower_bound(recalls))
-
-
-def _shuffled(vectors: Floats, seed: int) -> Floats:
-    return vectors[np.random.default_rng(seed).permutation(len(vectors))]
+def _queries_first(ids: Ids, vectors: Floats, split: int, seed: int) -> tuple[Floats, int]:
+    """The vectors, the queries of a set first and the rest in random order, and how many are queries."""
+    queries = queries_of(ids, split, seed)
+    rest = np.setdiff1d(np.arange(len(ids)), queries)
+    return vectors[np.concatenate([queries, np.random.default_rng(seed).permutation(rest)])], len(queries)
 
 
 def _scores(sketch: Sketch, projected: NDArray[np.float64], bucket_length: float, queries: Floats) -> Floats:

@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from jobs.lsh.sketch import Floats
-from jobs.store.packed import Ids
+from jobs.lsh.splits import Ids
 from jobs.store.versions import Index
 
 NEAR = 0.5

@@ -11,7 +11,8 @@ import numpy as np
 
 from jobs.lsh.nearest import nearest_by_sketch, nearest_exactly
 from jobs.lsh.sketch import Floats, Sketch
-from jobs.store.packed import Ids, Part, load_sketch, open_parts
+from jobs.lsh.splits import Ids
+from jobs.store.packed import Part, load_sketch, open_parts
 from jobs.store.versions import Index
 
 

@@ -11,9 +11,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs.lsh.sketch import Floats
+from jobs.lsh.splits import Ids
 from jobs.search.opened import OpenIndex, encoded
 from jobs.spark.parts import over_parts
-from jobs.store.packed import Ids, Part
+from jobs.store.packed import Part
 
 FOUND = "query long, distance float, id binary"
 

@@ -21,13 +21,11 @@ from typing_extensions import TypedDict
 
 from jobs.base.errors import LookalikeError
 from jobs.lsh.sketch import Floats, Sketch
+from jobs.lsh.splits import Ids
 from jobs.store.arrays import load_arrays, save_arrays
 from jobs.store.documents import read_document, write_document
 
 FORMAT = 1
-
-Ids = NDArray[np.bytes_]
-"""Of 32 bytes each: the content hashes of pictures."""
 
 
 class Listed(TypedDict):
@@ -127,8 +125,18 @@ def load_sketch(file: Path) -> Sketch:
 
 def draw(parts: Sequence[Part], count: int, seed: int) -> tuple[list[str], Floats]:
     """Ids and vectors of ``count`` pictures at random, the same for the same seed."""
+    pictures = sum(len(part.ids) for part in parts)
+    return take(parts, np.sort(np.random.default_rng(seed).permutation(pictures)[:count]))
+
+
+def all_ids(parts: Sequence[Part]) -> Ids:
+    """The ids of all pictures, part after part."""
+    return np.concatenate([part.ids for part in parts])
+
+
+def take(parts: Sequence[Part], rows: NDArray[np.int64]) -> tuple[list[str], Floats]:
+    """Ids and vectors of some rows of ``all_ids``, given in ascending order."""
     starts = np.cumsum([0, *(len(part.ids) for part in parts)])
-    rows = np.sort(np.random.default_rng(seed).permutation(starts[-1])[:count])
     chosen = [
         (part, rows[(rows >= start) & (rows < start + len(part.ids))] - start)
         for part, start in zip(parts, starts[:-1], strict=True)

@@ -55,6 +55,10 @@ class Recall(TypedDict):
     """What nine queries in ten reach."""
     distribution: NotRequired[list[int]]
     """How many queries found 0, 1 ... k of their true neighbours."""
+    disjoint: NotRequired[bool]
+    """Whether other pictures asked than those that calibrated the index; False if there were too few."""
+    tries: NotRequired[int]
+    """Numbers of candidates that were measured until the last one."""
     predicted: NotRequired[float | None]
     """What the calibration promised; None where params overrule it."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.lsh.sketch import Floats, Sketch
+from jobs.store.packed import load_sketch, save_sketch
 from tests.support.hashes import PLANES, hashes_of, moments, sketch, vectors  # noqa: F401
 
 
@@ -37,8 +38,8 @@ def test_no_linear_map_decodes_much_better(vectors: Floats, sketch: Sketch) -> N
 
 
 def test_a_saved_sketch_is_the_same(sketch: Sketch, tmp_path: Path) -> None:
-    sketch.save(tmp_path / "sketch.npz")
-    loaded = Sketch.load(tmp_path / "sketch.npz")
+    save_sketch(tmp_path / "sketch.npz", sketch)
+    loaded = load_sketch(tmp_path / "sketch.npz")
     for name in ("components", "zero", "decoder", "offset"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(sketch, name))
 

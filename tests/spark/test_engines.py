@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from pyspark.sql import SparkSession
 
 from jobs.catalog import build_catalog
-from jobs.embed import embed_catalog
+from jobs.embed import embed_catalog, engine_of
+from jobs.embedding.model import Model
 from jobs.embedding.shards import Picture, cut
 from jobs.intake.folder import folder
 from jobs.store.catalog import catalog_file, read_catalog
@@ -23,6 +25,7 @@ from jobs.store.root import PROJECT, DataRoot, resized_file
 from tests.support.converted import MODEL, root_with_converted_weights
 from tests.support.pictures import cut_jpeg, write_picture, write_pictures
 from tests.support.spark_cluster import Cluster, secured, standalone
+from tests.support.toy import toy_model
 
 FIRST, LATER = 70, 600
 
@@ -46,16 +49,16 @@ def submit(cluster: Cluster, root: DataRoot, conf: Path) -> subprocess.Popen[str
     )
 
 
-def assert_equal(found: DataRoot, expected: DataRoot) -> None:
+def assert_equal(found: DataRoot, expected: DataRoot, model: Model = MODEL) -> None:
     """The same embeddings to the bit, copies, reasons."""
-    stores = [EmbeddingStore(root.embeddings / MODEL.fingerprint) for root in (found, expected)]
+    stores = [EmbeddingStore(root.embeddings / model.fingerprint) for root in (found, expected)]
     (ids, vectors), (expected_ids, expected_vectors) = (store.read() for store in stores)
     assert ids == expected_ids
     assert (vectors.view(np.uint32) == expected_vectors.view(np.uint32)).all()
     assert stores[0].broken() == stores[1].broken()
     assert [row["reason"] for row in read_catalog(found)] == [row["reason"] for row in read_catalog(expected)]
     for id_ in ids:
-        copies = [resized_file(root, MODEL.resized, id_).read_bytes() for root in (found, expected)]
+        copies = [resized_file(root, model.resized, id_).read_bytes() for root in (found, expected)]
         assert copies[0] == copies[1]
     assert not list(found.root.rglob(".tmp-*"))
 
@@ -120,6 +123,19 @@ def test_a_cluster_embeds_as_one_machine_does_and_a_lost_worker_loses_nothing(
             break
         time.sleep(0.1)
     assert embedding_processes(root) == []
+
+
+def test_any_backbone_is_embedded_by_spark_as_here(tmp_path: Path, spark: SparkSession) -> None:
+    """Workers are sent it, and need not know its name."""
+    model = toy_model()
+    write_pictures(tmp_path / "pictures", 40)
+    (tmp_path / "pictures" / "cut.jpg").write_bytes(cut_jpeg())
+    roots = {name: DataRoot(tmp_path / name) for name in ("local", "spark")}
+    for name, root in roots.items():
+        build_catalog(folder(tmp_path / "pictures"), root)
+        told = embed_catalog(root, model, engine_of(name, "openvino", 1))
+        assert (told["embedded"], told["quarantined"]) == (40, 1)
+    assert_equal(roots["spark"], roots["local"], model)
 
 
 def test_shards_hold_each_picture_once_in_order() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from jobs.lsh.sketch import Floats, Sketch, make_sketch
+from jobs.lsh.splits import Ids
 from jobs.search.opened import OpenIndex
 from jobs.store.gallery import ALL, SCHEMA
-from jobs.store.packed import Ids, Listed, Part, list_parts, open_parts
+from jobs.store.packed import Listed, Part, list_parts, open_parts
 from jobs.store.versions import Index
 from tests.support.synthetic import picture_id, unit_vectors
 

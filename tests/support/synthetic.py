@@ -67,12 +67,16 @@ def unit_vectors(
 
 
 def make_root(
-    folder: Path, pictures: int = 60, seed: int = 0, vectors: NDArray[np.float32] | None = None
+    folder: Path,
+    pictures: int = 60,
+    seed: int = 0,
+    vectors: NDArray[np.float32] | None = None,
+    dimension: int = DIMENSION,
 ) -> tuple[DataRoot, NDArray[np.float32]]:
     """Write catalog, embeddings and resized pictures; return the root and the embeddings."""
     root = DataRoot(folder)
     if vectors is None:
-        vectors = unit_vectors(pictures, seed)
+        vectors = unit_vectors(pictures, seed, dimension=dimension)
     ids = [picture_id(number) for number in range(pictures)]
     write_catalog(
         [
