@@ -18,6 +18,8 @@ from jobs.store.root import PROJECT, DataRoot
 NEW = 0.01
 MB = 1e6
 FEW = 300
+BESIDE = {"counts.json": b"{}"}
+"""What the step catalog leaves beside the rows, as far as embedding looks at it."""
 
 
 def measure_runs(root: DataRoot, rows: Sequence[Row], weights: Weights, repeats: int) -> list[Quantity]:
@@ -29,7 +31,7 @@ def measure_runs(root: DataRoot, rows: Sequence[Row], weights: Weights, repeats:
     def run(wanted: set[str], anew: bool) -> float:
         if anew:
             empty(root)
-        write_catalog([row for row in rows if row["id"] in wanted], root)
+        write_catalog([row for row in rows if row["id"] in wanted], root, BESIDE)
         command, environment = _step(root, weights)
         return seconds(lambda: subprocess.run(command, env=environment, stdout=sys.stderr, check=True))
 
@@ -54,7 +56,7 @@ def measure_memory(root: DataRoot, rows: Sequence[Row], weights: Weights, repeat
 
     def peak(wanted: set[str]) -> float:
         empty(root)
-        write_catalog([row for row in rows if row["id"] in wanted], root)
+        write_catalog([row for row in rows if row["id"] in wanted], root, BESIDE)
         return peak_of(*_step(root, weights)) / MB
 
     few, many = f"{FEW:,} pictures, MB", f"{len(pictures):,} pictures, MB"
