@@ -17,6 +17,7 @@ from jobs.search.near_duplicates import first_alike
 from jobs.store.gallery import ALL, Gallery, open_gallery
 from jobs.store.root import DataRoot
 from jobs.store.versions import BUILT, Index, open_index
+from tests.support.shapes import Shape
 from tests.support.synthetic import make_index, make_root, picture_id, unit_vectors
 
 PICTURES, CLASSES, PAGE = 150, 10, 60
@@ -25,8 +26,8 @@ COPIES = {120: 10, 130: 10}
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory, spark: object) -> Index:
-    vectors = unit_vectors(PICTURES)
+def index(tmp_path_factory: pytest.TempPathFactory, spark: object, shape: Shape) -> Index:
+    vectors = unit_vectors(PICTURES, dimension=shape.dimension)
     for copy, first in COPIES.items():
         vectors[copy] = vectors[first] + 1e-3
     root, _ = make_root(tmp_path_factory.mktemp("gallery"), PICTURES, vectors=vectors)
@@ -80,8 +81,8 @@ def test_near_duplicates_are_folded_under_the_first(gallery: Gallery) -> None:
         assert others == {picture_id(one) for one in (10, *COPIES) if one != shown}
 
 
-def test_neighbours_are_the_stored_ones_by_rank(gallery: Gallery) -> None:
-    vectors = unit_vectors(PICTURES)
+def test_neighbours_are_the_stored_ones_by_rank(gallery: Gallery, shape: Shape) -> None:
+    vectors = unit_vectors(PICTURES, dimension=shape.dimension)
     for copy, original in COPIES.items():
         vectors[copy] = vectors[original] + 1e-3
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -22,6 +22,7 @@ from jobs.store.catalog import csv_of, read_catalog, write_catalog
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.settings import published_settings
 from jobs.store.versions import BUILT, Index, open_index
+from tests.support.shapes import Shape
 from tests.support.synthetic import BESIDE, make_index, make_root, picture_id, show_index, unit_vectors
 
 pytestmark = pytest.mark.usefixtures("spark")
@@ -29,9 +30,9 @@ PICTURES = 400
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> DataRoot:
+def made(tmp_path_factory: pytest.TempPathFactory, shape: Shape) -> DataRoot:
     """A built index with neighbours and report; not yet published."""
-    root, _ = make_root(tmp_path_factory.mktemp("report"), PICTURES)
+    root, _ = make_root(tmp_path_factory.mktemp("report"), PICTURES, dimension=shape.dimension)
     doubles = [
         (picture_id(1), "/pictures/00001.jpg", "1", True),
         (picture_id(1), "/pictures/copy.jpg", "2", True),
@@ -55,8 +56,8 @@ def root(made: DataRoot, tmp_path: Path) -> DataRoot:
 
 
 @cache
-def true_neighbours(k: int) -> np.ndarray:
-    vectors = unit_vectors(PICTURES).astype(float)
+def true_neighbours(k: int, dimension: int) -> np.ndarray:
+    vectors = unit_vectors(PICTURES, dimension=dimension).astype(float)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
     np.fill_diagonal(distances, np.inf)
@@ -68,7 +69,7 @@ def told(index: Index) -> dict[str, Any]:
     return report
 
 
-def test_every_pictures_neighbours_are_stored(index: Index) -> None:
+def test_every_pictures_neighbours_are_stored(index: Index, shape: Shape) -> None:
     rows = pq.read_table(index.neighbours).to_pylist()
     assert sorted(row["id"] for row in rows) == [picture_id(number) for number in range(PICTURES)]
     hits = 0
@@ -78,7 +79,7 @@ def test_every_pictures_neighbours_are_stored(index: Index) -> None:
         assert len(distances) == 10 and distances == sorted(distances)
         found = {int(neighbour["id"], 16) for neighbour in row["neighbours"]}
         assert number not in found
-        hits += len(found & set(true_neighbours(10)[number].tolist()))
+        hits += len(found & set(true_neighbours(10, shape.dimension)[number].tolist()))
     assert hits / (10 * PICTURES) >= 0.93
 
 
@@ -95,13 +96,13 @@ def test_made_neighbours_and_report_stay(made: DataRoot, index: Index) -> None:
     assert [file.stat().st_mtime_ns for file in files] == before
 
 
-def test_the_report_measures_what_is_there(index: Index) -> None:
+def test_the_report_measures_what_is_there(index: Index, shape: Shape) -> None:
     report, manifest = told(index), index.manifest()
     assert report["recall"] == manifest["recall"]
     # Too few pictures for queries of the index's own: all of them calibrated it.
     assert report["recall"]["queries"] == PICTURES and report["recall"]["disjoint"] is False
     assert report["semantics"]["classes"] == 10
-    nearest = true_neighbours(5)
+    nearest = true_neighbours(5, shape.dimension)
     same = (nearest % 10 == np.arange(PICTURES)[:, None] % 10).mean()
     assert report["semantics"]["exact"]["precision_at_5"] == pytest.approx(same)
     assert report["semantics"]["index"]["precision_at_5"] >= 0.99 * same
@@ -184,7 +185,7 @@ def test_who_published_and_what_was_asked_for_is_kept(root: DataRoot) -> None:
 
 def test_below_its_target_an_index_has_its_report_but_is_not_published(root: DataRoot) -> None:
     published = publish(root)
-    poor = build_index(root, LshParams(candidates=1))
+    poor = build_index(root, LshParams(candidates=1, num_hash_tables=2))
     show_index(root)
     assert told(poor)["recall"]["lower_bound"] < 0.95
     with pytest.raises(LookalikeError, match=r"below the target 0.95, and is not published"):
