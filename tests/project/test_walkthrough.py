@@ -44,6 +44,9 @@ class Step(NamedTuple):
         return re.findall(r"^```python\n(.*?)^```$", self.text, re.MULTILINE | re.DOTALL)
 
 
+pytestmark = pytest.mark.slow  # Spark
+
+
 def _sections() -> tuple[Step, list[Step]]:
     first, *rest = re.split(r"^## ", DOC.read_text(encoding="utf-8"), flags=re.MULTILINE)
     steps = []

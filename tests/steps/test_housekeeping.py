@@ -517,6 +517,7 @@ def test_it_is_a_command_too(data: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "error: keep_versions is 0: give 1 or more." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_airflow_runs_it_as_asked(data: Path, tmp_path: Path) -> None:
     full_house(DataRoot(data))
     said: list[str] = []
