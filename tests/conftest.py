@@ -53,7 +53,6 @@ ALLOWED_SKIPS = (
     "no real pictures",  # they may not be handed on
     "no ImageNet weights",  # neither may these
     "this processor does not compute bf16",
-    "no Docker Compose here",
 )
 """What may be missing where ``CI`` is set; any other skip fails the run there."""
 
