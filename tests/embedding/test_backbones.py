@@ -1,4 +1,4 @@
-"""Backbones are told apart by nothing but what they tell of themselves: a toy beside ResNet-18."""
+"""Backbones are told apart by nothing but what they tell of themselves: toys beside ResNet-18."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ from jobs.intake.folder import folder
 from jobs.intake.look import content_id
 from jobs.store.embeddings import EmbeddingStore, csv_columns
 from jobs.store.root import DataRoot, resized_file
-from tests.support.converted import MODEL, root_with_converted_weights
 from tests.support.pictures import cut_jpeg, encoded, picture, write_pictures
-from tests.support.place import bits, csv_vectors
-from tests.support.toy import TOY, register_toy, toy_model
+from tests.support.place import bits, csv_vectors, embed_inside
+from tests.support.toy import TOY, WIDE_TOY, register_toy, toy_model
 
 GEOMETRIES = tuple(GEOMETRY.choices or ())
 PICTURES = 5
@@ -40,12 +39,13 @@ NOTHING = Weights("random", None, "0" * 64)
 Floats = NDArray[np.float32]
 
 
-@pytest.fixture(params=[TOY, RESNET18], ids=lambda backbone: backbone.name)
-def backbone(request: pytest.FixtureRequest) -> Backbone:
-    chosen: Backbone = request.param
-    return chosen
+of_each = pytest.mark.parametrize("backbone", [TOY, RESNET18], ids=["toy", "resnet18"])
+of_each_with_its_network = pytest.mark.parametrize(
+    "backbone", [TOY, pytest.param(RESNET18, marks=pytest.mark.slow)], ids=["toy", "resnet18"]
+)
 
 
+@of_each
 @pytest.mark.parametrize("size", [(24, 16), (32, 32), (300, 200), (100, 400), (1, 9)])
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_pictures_of_every_size_end_at_the_backbones(
@@ -71,6 +71,7 @@ def test_pad_is_the_backbones_mean() -> None:
         assert resize(wide, backbone, "pad")[:, 0, 0].tolist() == mean
 
 
+@of_each_with_its_network
 def test_embeddings_have_the_backbones_dimension_and_are_the_same_by_both_runtimes(
     backbone: Backbone,
 ) -> None:
@@ -100,6 +101,7 @@ def cosines(left: Floats, right: Floats) -> Floats:
     return each
 
 
+@of_each_with_its_network
 def test_network_takes_pixels_normalised_as_the_backbone_says(backbone: Backbone) -> None:
     """Against the network itself, with the mean and deviation written out."""
     mean, std = {
@@ -118,8 +120,9 @@ def test_network_takes_pixels_normalised_as_the_backbone_says(backbone: Backbone
         assert distance < 1e-5 * np.linalg.norm(expected)
 
 
+@of_each_with_its_network
 def test_weights_are_of_one_backbone(tmp_path: Path, backbone: Backbone) -> None:
-    network, other = backbone.build(), (TOY if backbone is RESNET18 else RESNET18)
+    network, other = backbone.build(), (WIDE_TOY if backbone is TOY else TOY)
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     weights = find_weights(str(tmp_path / "weights.pth"), backbone)
     kept = load_network(backbone, weights).state_dict()
@@ -214,23 +217,25 @@ def test_two_backbones_share_a_root_and_leave_each_others_work_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same pictures, embedded by one, by the other, and by neither again."""
-    register_toy(monkeypatch)
-    pictures, root = tmp_path / "pictures", root_with_converted_weights(tmp_path / "data")
+    for backbone in (WIDE_TOY, TOY):
+        register_toy(monkeypatch, backbone)
+    pictures, root = tmp_path / "pictures", DataRoot(tmp_path / "data")
     files = write_pictures(pictures, PICTURES)
     (pictures / "cut.jpg").write_bytes(cut_jpeg())
     ids = sorted(content_id(file.read_bytes()) for file in files)
     catalog, _ = build_catalog(folder(pictures), root)
-    models, without = (MODEL, toy_model()), set[str]()
+    models, without = (toy_model(WIDE_TOY), toy_model()), set[str]()
     before: dict[Path, tuple[bytes, int]] = {}
     for model in models:
-        told = embed_catalog(root, model, catalog=catalog)
+        told = embed_catalog(root, model, embed_inside, catalog=catalog)
         without.add(told["catalog"])
         assert (told["embedded"], told["kept"], told["quarantined"]) == (PICTURES, 0, 1)
         assert before.items() <= made(root).items()
         before = made(root)
     assert len(without) == 1  # the same pictures are left, whoever found the broken one
     assert without != {catalog}
-    assert [embed_catalog(root, model, catalog=catalog)["embedded"] for model in models] == [0, 0]
+    again = [embed_catalog(root, model, embed_inside, catalog=catalog) for model in models]
+    assert [told["embedded"] for told in again] == [0, 0]
     assert made(root) == before
     assert {path.name for path in root.resized.iterdir()} == {model.resized for model in models}
     for model in models:
@@ -255,7 +260,7 @@ def test_copies_of_the_first_release_are_no_other_backbones(tmp_path: Path) -> N
     (root.resized / "squash").mkdir(parents=True)
     write_pictures(tmp_path / "pictures", 1)
     build_catalog(folder(tmp_path / "pictures"), root)
-    assert embed_catalog(root, toy_model())["embedded"] == 1
+    assert embed_catalog(root, toy_model(), embed_inside)["embedded"] == 1
     assert {path.name for path in root.resized.iterdir()} == {"squash", toy_model().resized}
     assert list((root.resized / "squash").iterdir()) == []
 

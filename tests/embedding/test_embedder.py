@@ -22,6 +22,8 @@ from jobs.embedding.weights import Weights, find_weights
 from jobs.store.embeddings import EmbeddingStore
 from tests.support.pictures import encoded, picture
 
+of_the_network = pytest.mark.slow
+"""A toy's embedder is in test_backbones.py."""
 NORMALISED = transforms.Compose(
     [transforms.ToTensor(), transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
 )
@@ -58,6 +60,7 @@ def assert_close(found: NDArray[np.float32], expected: NDArray[np.float32], shar
     assert (distance < share * np.linalg.norm(expected, axis=-1)).all()
 
 
+@of_the_network
 def test_one_picture_is_one_vector_and_several_are_a_matrix(embedder: ImageEmbedder) -> None:
     images = [picture(seed) for seed in range(3)]
     one, three = embedder(images[0]), embedder(images)
@@ -67,12 +70,14 @@ def test_one_picture_is_one_vector_and_several_are_a_matrix(embedder: ImageEmbed
     assert np.linalg.norm(three[0] - three[1]) > 1e-3 * np.linalg.norm(three[0])
 
 
+@of_the_network
 def test_no_picture_is_a_matrix_without_rows(embedder: ImageEmbedder) -> None:
     none = embedder([])
     assert none.shape == (0, 512)
     assert none.dtype == np.float32
 
 
+@of_the_network
 @pytest.mark.parametrize("runtime", ["auto", "torch"])
 @pytest.mark.parametrize("geometry", REFERENCE_TRANSFORMS)
 def test_vectors_are_those_of_torchvisions_own_network(weights: Weights, geometry: str, runtime: str) -> None:
@@ -85,6 +90,7 @@ def test_vectors_are_those_of_torchvisions_own_network(weights: Weights, geometr
     assert_close(found[-1], expected[-1])  # of 224 x 224, so that nothing was resized
 
 
+@of_the_network
 def test_runtime_is_the_one_that_is_asked_for(embedder: ImageEmbedder, weights: Weights) -> None:
     assert embedder.runtime.startswith("OpenVINO ")  # what is fastest on a processor
     by_torch = ImageEmbedder(Model(RESNET18, weights), runtime="torch", device="cpu")
@@ -93,6 +99,7 @@ def test_runtime_is_the_one_that_is_asked_for(embedder: ImageEmbedder, weights: 
     assert_close(embedder(images), by_torch(images))
 
 
+@of_the_network
 def test_a_files_bytes_become_the_pixels_that_are_embedded(embedder: ImageEmbedder) -> None:
     image = picture(3, (300, 200))
     pixels = embedder.pixels(encoded(image, "PNG"))
@@ -101,6 +108,7 @@ def test_a_files_bytes_become_the_pixels_that_are_embedded(embedder: ImageEmbedd
     np.testing.assert_array_equal(embedder.forward(pixels[None])[0], embedder(image))
 
 
+@of_the_network
 def test_what_is_kept_of_the_weights_embeds_alike(
     embedder: ImageEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from jobs.embedding.resize import resized
 from jobs.embedding.weights import find_weights
 from tests.support.need import need
 
+pytestmark = pytest.mark.slow  # the whole network, twice
 PICTURES, CROPPED = 500, 60
 NEIGHBOURS = 5
 

@@ -22,6 +22,7 @@ from jobs.embedding.weights import find_weights
 from tests.support.need import need
 from tests.support.pictures import picture
 
+pytestmark = pytest.mark.slow  # the whole network; a toy's forward pass is in test_backbones.py
 PICTURES, SIDE = 16, RESNET18.side
 
 Pixels = NDArray[np.uint8]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import signal
+import itertools
+import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from multiprocessing.sharedctypes import RawArray
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from jobs.base.errors import KilledError, LookalikeError
 from jobs.catalog import build_catalog
 from jobs.embed import embed_catalog
-from jobs.embedding.backbones import RESNET18, Backbone
+from jobs.embedding.backbones import Backbone
 from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
@@ -34,8 +33,11 @@ from jobs.store.root import DataRoot
 from tests.support import crashing
 from tests.support.converted import MODEL, root_with_converted_weights
 from tests.support.pictures import encoded, picture, write_pictures
+from tests.support.toy import WIDE_TOY, toy_model
 
 COUNT = 40
+starts_processes = pytest.mark.slow
+"""Each imports PyTorch."""
 
 
 def take_in(tmp_path: Path) -> DataRoot:
@@ -44,10 +46,11 @@ def take_in(tmp_path: Path) -> DataRoot:
     return root
 
 
-def store_of(root: DataRoot) -> EmbeddingStore:
-    return EmbeddingStore(root.embeddings / MODEL.fingerprint)
+def store_of(root: DataRoot, model: Model = MODEL) -> EmbeddingStore:
+    return EmbeddingStore(root.embeddings / model.fingerprint)
 
 
+@starts_processes
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT"])
 def test_picture_that_crashes_the_decoder_is_quarantined_and_the_rest_embedded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -68,6 +71,7 @@ def test_picture_that_crashes_the_decoder_is_quarantined_and_the_rest_embedded(
     assert embed_catalog(root, MODEL)["embedded"] == 0  # not tried again
 
 
+@starts_processes
 def test_crash_that_no_picture_is_to_blame_for_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,78 +83,83 @@ def test_crash_that_no_picture_is_to_blame_for_is_said(
     assert store_of(root).ids() == set()
 
 
-def child_of(process: int) -> int:
-    """The process that embeds for ``process``."""
-    for file in Path(f"/proc/{process}/task/{process}/children").read_text().split():
-        if b"spawn_main" in Path(f"/proc/{file}/cmdline").read_bytes():
-            return int(file)
-    raise LookupError
-
-
-def test_killed_from_outside_is_said_and_what_is_done_is_kept(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "pictures", 700)
+@starts_processes
+def test_killed_from_outside_is_said_and_what_is_done_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a picture of the second shard is decoded that is far from the first shard's end."""
+    write_pictures(tmp_path / "pictures", 699)
+    pictures = (encoded(picture(seed), "JPEG") for seed in itertools.count(1_000))
+    deadly = (content + crashing.MARK + b"SIGKILL" for content in pictures)
+    last = next(content for content in deadly if content_id(content).startswith("ff"))
+    (tmp_path / "pictures" / "last.jpg").write_bytes(last)
     root = take_in(tmp_path)
-
-    def kill() -> None:
-        while not store_of(root).shards():
-            time.sleep(0.02)
-        os.kill(child_of(os.getpid()), signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
+    monkeypatch.setattr("jobs.embedding.process._serve", crashing.serve)
     with pytest.raises(KilledError, match="ended by SIGKILL from outside"):
         embed_catalog(root, MODEL)
-    killer.join()
     assert len(store_of(root).ids()) == 512
+    monkeypatch.undo()
     assert embed_catalog(root, MODEL)["embedded"] == 700 - 512
 
 
-@pytest.fixture(params=["45m", "46m"])
-def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A file system that holds the converted weights and little more: no copies, or copies and no CSV."""
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that holds 200 MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", disk], capture_output=True, text=True
-    )
-    if mount.returncode:
-        pytest.skip(f"no file system can be mounted here: {mount.stderr.strip()}")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(disk)]
+    mounted = subprocess.run(mount, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     yield disk
     subprocess.run(["umount", disk], check=True)
 
 
+def resize_disk(disk: Path, kilobytes: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", disk], check=True)
+
+
+@starts_processes
+@pytest.mark.parametrize(
+    ("room", "embedded"), [(100, 0), (1_800, 200)], ids=["no copies", "copies and no CSV"]
+)
 def test_full_disk_fails_in_a_sentence_and_goes_on_where_there_is_room_again(
-    tmp_path: Path, small_disk: Path
+    tmp_path: Path, disk: Path, room: int, embedded: int
 ) -> None:
+    """With as many kilobytes of room, for copies of some 800, a shard of 400 and a CSV of 1,100."""
+    model = toy_model(WIDE_TOY)
     write_pictures(tmp_path / "pictures", 200)
-    root = root_with_converted_weights(small_disk / "data")
+    root = root_with_converted_weights(disk / "data", model)
     build_catalog(folder(tmp_path / "pictures"), root)
+    resize_disk(disk, shutil.disk_usage(disk).used // 1024 + room)
     with pytest.raises(LookalikeError, match=r"can't be written \(.*No space left on device") as caught:
-        embed_catalog(root, MODEL)
+        embed_catalog(root, model)
     assert "run again" in str(caught.value)
     assert "\n" not in str(caught.value)
-    kept = len(store_of(root).ids())
-    assert not store_of(root).csv.exists()
-    subprocess.run(["mount", "-o", "remount,size=200m", small_disk], check=True)
-    assert embed_catalog(root, MODEL)["embedded"] == 200 - kept
-    assert len(store_of(root).ids()) == 200
-    assert not list(small_disk.rglob(".tmp-*"))
+    assert len(store_of(root, model).ids()) == embedded
+    assert not store_of(root, model).csv.exists()
+    resize_disk(disk, 200_000)
+    assert embed_catalog(root, model)["embedded"] == 200 - embedded
+    assert len(store_of(root, model).ids()) == 200
+    assert not list(disk.rglob(".tmp-*"))
 
 
+@starts_processes
 def test_bad_weights_are_told_by_the_one_who_asked(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", 1)
     root = take_in(tmp_path)
     (tmp_path / "weights.pth").write_bytes(b"hello")
-    weights = find_weights(str(tmp_path / "weights.pth"), RESNET18)
-    with pytest.raises(LookalikeError, match="is not a state dict of resnet18"):
-        embed_catalog(root, Model(RESNET18, weights))
+    weights = find_weights(str(tmp_path / "weights.pth"), MODEL.backbone)
+    with pytest.raises(LookalikeError, match="is not a state dict of toy"):
+        embed_catalog(root, Model(MODEL.backbone, weights))
 
 
-def test_what_nobody_foresaw_is_told_with_its_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@starts_processes
+def test_what_nobody_foresaw_is_told_with_its_trace(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", 1)
     root = take_in(tmp_path)
     with pytest.raises(RuntimeError, match="KeyError: 'bend'"):
-        embed_catalog(root, Model(RESNET18, Weights("random", None, "0" * 64), geometry="bend"))
+        embed_catalog(root, Model(MODEL.backbone, Weights("random", None, "0" * 64), geometry="bend"))
 
 
 def test_pictures_are_read_a_few_batches_ahead_and_not_a_whole_shard(

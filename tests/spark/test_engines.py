@@ -22,7 +22,7 @@ from jobs.intake.folder import folder
 from jobs.store.catalog import catalog_file, read_catalog
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import PROJECT, DataRoot, resized_file
-from tests.support.converted import MODEL, root_with_converted_weights
+from tests.support.converted import BY_DEFAULT, root_with_converted_weights
 from tests.support.pictures import cut_jpeg, write_picture, write_pictures
 from tests.support.spark_cluster import Cluster, secured, standalone
 from tests.support.toy import toy_model
@@ -32,7 +32,7 @@ FIRST, LATER = 70, 600
 
 def take_in(pictures: Path, root: DataRoot) -> EmbeddingStore:
     build_catalog(folder(pictures), root, max_quarantined=0.9)
-    return EmbeddingStore(root.embeddings / MODEL.fingerprint)
+    return EmbeddingStore(root.embeddings / BY_DEFAULT.fingerprint)
 
 
 def submit(cluster: Cluster, root: DataRoot, conf: Path) -> subprocess.Popen[str]:
@@ -49,7 +49,7 @@ def submit(cluster: Cluster, root: DataRoot, conf: Path) -> subprocess.Popen[str
     )
 
 
-def assert_equal(found: DataRoot, expected: DataRoot, model: Model = MODEL) -> None:
+def assert_equal(found: DataRoot, expected: DataRoot, model: Model = BY_DEFAULT) -> None:
     """The same embeddings to the bit, copies, reasons."""
     stores = [EmbeddingStore(root.embeddings / model.fingerprint) for root in (found, expected)]
     (ids, vectors), (expected_ids, expected_vectors) = (store.read() for store in stores)
@@ -83,7 +83,7 @@ def test_a_cluster_embeds_as_one_machine_does_and_a_lost_worker_loses_nothing(
     pictures, root, alone = (
         tmp_path / "pictures",
         DataRoot(tmp_path / "data"),
-        root_with_converted_weights(tmp_path / "alone"),
+        root_with_converted_weights(tmp_path / "alone", BY_DEFAULT),
     )
     monkeypatch.setenv("LOOKALIKE_CLUSTER", str(root.root))  # the cluster's processes inherit it
     write_pictures(pictures, FIRST)
@@ -95,7 +95,7 @@ def test_a_cluster_embeds_as_one_machine_does_and_a_lost_worker_loses_nothing(
         for each in (alone, root):
             take_in(pictures, each)
         (pictures / "gone.jpg").rename(tmp_path / "gone.jpg")
-        embed_catalog(alone, MODEL, max_quarantined=0.9)
+        embed_catalog(alone, BY_DEFAULT, max_quarantined=0.9)
         told, _ = (run := submit(cluster, root, conf)).communicate()
         assert run.returncode == 0, told
         assert f"{FIRST:,} embedded, 0 kept, 2 quarantined" in told
@@ -115,7 +115,7 @@ def test_a_cluster_embeds_as_one_machine_does_and_a_lost_worker_loses_nothing(
         assert "Lost executor" in told or "Lost task" in told, told
         assert f"{LATER - FIRST:,} embedded, {FIRST:,} kept, 1 quarantined" in told
         take_in(pictures, alone)
-        embed_catalog(alone, MODEL, max_quarantined=0.9)
+        embed_catalog(alone, BY_DEFAULT, max_quarantined=0.9)
         assert_equal(root, alone)
         assert catalog_file(root).is_file()
     for _ in range(100):

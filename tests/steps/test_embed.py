@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jobs.base.errors import LookalikeError
-from jobs.embed import embed_catalog
-from jobs.embedding.backbones import RESNET18
+from jobs.embed import embed_catalog, engine_of
 from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
@@ -23,7 +22,7 @@ from jobs.intake.look import content_id
 from jobs.store.catalog import catalog_file, catalog_folder, read_beside, read_catalog, read_counts
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import resized_file
-from tests.support.converted import MODEL
+from tests.support.converted import BY_DEFAULT, MODEL
 from tests.support.pictures import cut_jpeg, encoded, picture, write_picture, write_pictures
 from tests.support.place import Place, bits, csv_vectors
 
@@ -37,11 +36,11 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, dict[str, Any]]:
-    """Forty pictures, all embedded; to be read only."""
+    """Forty pictures, all embedded by the engine that is the default; to be read only."""
     place = Place(tmp_path_factory.mktemp("embedded"))
     write_pictures(place.pictures, COUNT)
     place.take_in()
-    return place, place.embed()
+    return place, place.embed(engine=engine_of("local"))
 
 
 def csv_vectors_by_python(file: Path) -> tuple[list[str], NDArray[np.float32]]:
@@ -62,7 +61,7 @@ def test_every_picture_is_embedded(embedded: tuple[Place, dict[str, Any]]) -> No
     }
     ids, vectors = place.store.read()
     assert ids == sorted(place.ids())
-    assert vectors.shape == (COUNT, 512)
+    assert vectors.shape == (COUNT, MODEL.backbone.dimension)
     path = place.pictures / "007.jpg"
     embedder = ImageEmbedder(MODEL)
     (expected,) = embedder.forward(embedder.pixels(path.read_bytes())[None])
@@ -72,11 +71,12 @@ def test_every_picture_is_embedded(embedded: tuple[Place, dict[str, Any]]) -> No
 
 def test_every_picture_has_its_resized_copy(embedded: tuple[Place, dict[str, Any]]) -> None:
     place, _ = embedded
+    side = MODEL.backbone.side
     for path in place.pictures.iterdir():
         file = resized_file(place.root, MODEL.resized, content_id(path.read_bytes()))
         with Image.open(file) as copy:
-            assert (copy.format, copy.size, copy.mode) == ("JPEG", (224, 224), "RGB")
-            pixels = resized(path.read_bytes(), RESNET18, "squash")
+            assert (copy.format, copy.size, copy.mode) == ("JPEG", (side, side), "RGB")
+            pixels = resized(path.read_bytes(), MODEL.backbone, "squash")
             assert np.abs(np.asarray(copy, int) - pixels).mean() < 8
     assert len(list(place.root.resized.rglob("*.*"))) == COUNT
 
@@ -88,7 +88,7 @@ def test_parquet_has_the_schema_that_others_read_it_by(embedded: tuple[Place, di
         schema = pq.read_schema(shard)
         assert schema.names == ["id", "embedding"]
         assert schema.field("id").type == pa.string()
-        assert schema.field("embedding").type == pa.list_(pa.float32(), 512)
+        assert schema.field("embedding").type == pa.list_(pa.float32(), MODEL.backbone.dimension)
         assert not any(field.nullable for field in schema)
 
 
@@ -105,11 +105,12 @@ def test_csv_reads_back_as_the_parquet_to_the_bit(embedded: tuple[Place, dict[st
 @pytest.mark.parametrize("read", [csv_vectors, csv_vectors_by_python])
 def test_csv_keeps_every_float_to_the_bit(tmp_path: Path, read: Any) -> None:
     """Random bit patterns, the smallest, the largest, zero with a sign."""
-    patterns = np.random.default_rng(0).integers(0, 2**32, (20, 512), np.uint32).view(np.float32)
+    shape = 1_280, MODEL.backbone.dimension
+    patterns = np.random.default_rng(0).integers(0, 2**32, shape, np.uint32).view(np.float32)
     values = np.where(np.isfinite(patterns), patterns, np.float32(0.1))
     values[0, :6] = 1e-45, -0.0, np.finfo(np.float32).max, np.finfo(np.float32).tiny, 1 / 3, 16_777_217
     store = EmbeddingStore(tmp_path / "store")
-    store.write([f"{number:032x}" for number in range(20)], values)
+    store.write([f"{number:032x}" for number in range(len(values))], values)
     assert store.write_csv()
     _, found = read(store.csv)
     assert (bits(found) == bits(values)).all()
@@ -157,8 +158,8 @@ def test_another_geometry_is_another_set_of_embeddings(place: Place) -> None:
     write_pictures(place.pictures, 2)
     place.take_in()
     first = place.embed()
-    crop = Model(RESNET18, MODEL.weights, "crop")
-    cropped = embed_catalog(place.root, crop)
+    crop = Model(MODEL.backbone, MODEL.weights, "crop")
+    cropped = place.embed(model=crop)
     assert first["fingerprint"] != cropped["fingerprint"]
     assert cropped["embedded"] == 2
     for id_ in place.ids():
@@ -306,15 +307,20 @@ def test_broken_picture_is_quarantined_in_another_catalog(place: Place) -> None:
 
 
 def test_resized_copies_of_the_first_release_are_taken_over(place: Place) -> None:
-    """They lay in a folder that the geometry alone named."""
+    """They lay in a folder that the geometry alone named, and were all ResNet-18's."""
     write_pictures(place.pictures, 2)
     place.take_in()
-    place.embed()
-    now, earlier = place.root.resized / MODEL.resized, place.root.resized / "squash"
-    copies = {file.relative_to(now): file.read_bytes() for file in now.rglob("*.jpg")}
+    ids = sorted(place.ids())
+    store = EmbeddingStore(place.root.embeddings / BY_DEFAULT.fingerprint)
+    store.write(ids, np.ones((2, BY_DEFAULT.backbone.dimension), np.float32))
+    now, earlier = place.root.resized / BY_DEFAULT.resized, place.root.resized / "squash"
+    for id_ in ids:
+        copy = resized_file(place.root, "squash", id_)
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(encoded(picture(), "JPEG"))
+    copies = {file.relative_to(earlier): file.read_bytes() for file in earlier.rglob("*.jpg")}
     assert len(copies) == 2
-    now.rename(earlier)
-    assert place.embed()["embedded"] == 0
+    assert embed_catalog(place.root, BY_DEFAULT)["embedded"] == 0
     assert {file.relative_to(now): file.read_bytes() for file in now.rglob("*.jpg")} == copies
     assert not earlier.exists()
 

@@ -15,14 +15,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torchvision.models import resnet18
 
-from jobs.embed import embed_catalog
-from jobs.embedding.backbones import RESNET18
 from jobs.embedding.model import Model
 from jobs.embedding.weights import find_weights
 from jobs.store.embeddings import EmbeddingStore, csv_columns
-from tests.support.converted import MODEL
+from tests.support.converted import BY_DEFAULT, MODEL
 from tests.support.need import need
 from tests.support.pictures import write_picture, write_pictures
 from tests.support.place import Place, bits, csv_vectors
@@ -52,7 +49,7 @@ def place(tmp_path: Path, embedded: Place) -> Place:
 def other_weights(folder: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        torch.save(resnet18(weights=None).state_dict(), folder / "other.pth")
+        torch.save(MODEL.backbone.build().state_dict(), folder / "other.pth")
     return folder / "other.pth"
 
 
@@ -63,7 +60,7 @@ def shards_of(place: Place) -> dict[Path, tuple[int, bytes]]:
 def assert_is_another(place: Place, model: Model) -> None:
     """Embed by ``model`` what was embedded by MODEL: all pictures, elsewhere, and otherwise."""
     before = shards_of(place)
-    told = embed_catalog(place.root, model)
+    told = place.embed(model=model)
     assert (told["embedded"], told["kept"]) == (3, 0)
     assert told["fingerprint"] == model.fingerprint != MODEL.fingerprint
     store = EmbeddingStore(place.root.embeddings / model.fingerprint)
@@ -76,12 +73,13 @@ def assert_is_another(place: Place, model: Model) -> None:
 
 
 def test_other_weights_embed_all_pictures_anew_elsewhere(place: Place, tmp_path: Path) -> None:
-    assert_is_another(place, Model(RESNET18, find_weights(str(other_weights(tmp_path)), RESNET18)))
+    weights = find_weights(str(other_weights(tmp_path)), MODEL.backbone)
+    assert_is_another(place, Model(MODEL.backbone, weights))
 
 
 def test_another_precision_embeds_all_pictures_anew_elsewhere(place: Place) -> None:
     need("bf16")
-    assert_is_another(place, Model(RESNET18, MODEL.weights, precision="bf16"))
+    assert_is_another(place, Model(MODEL.backbone, MODEL.weights, precision="bf16"))
 
 
 def test_runtimes_are_told_of_all_shards(place: Place) -> None:
@@ -91,7 +89,8 @@ def test_runtimes_are_told_of_all_shards(place: Place) -> None:
         "fingerprint": MODEL.fingerprint,
         "runtimes": [by_openvino],
     }
-    place.store.write(["f" * 32], np.ones((1, 512), np.float32), runtime="PyTorch on something else")
+    one = np.ones((1, MODEL.backbone.dimension), np.float32)
+    place.store.write(["f" * 32], one, runtime="PyTorch on something else")
     assert place.store.model()["runtimes"] == [by_openvino, "PyTorch on something else"]
 
 
@@ -105,6 +104,9 @@ raise SystemExit(status)
 
 
 def test_run_that_finds_nothing_new_imports_nothing_heavy(place: Place) -> None:
+    store = EmbeddingStore(place.root.embeddings / BY_DEFAULT.fingerprint)
+    store.write(sorted(place.ids()), np.ones((3, BY_DEFAULT.backbone.dimension), np.float32))
+    assert store.write_csv()
     told = subprocess.check_output(
         [sys.executable, "-c", AGAIN],
         env=os.environ | {"LOOKALIKE_DATA": str(place.root.root)},
@@ -139,7 +141,7 @@ def assert_holds(store: EmbeddingStore, ids: list[str], vectors: Floats) -> None
 def write(store: EmbeddingStore, seed: int) -> None:
     generator = np.random.default_rng(seed)
     ids = [f"{seed:016x}{number:016x}" for number in range(4)]
-    store.write(ids, generator.normal(size=(4, 512)).astype(np.float32))
+    store.write(ids, generator.normal(size=(4, MODEL.backbone.dimension)).astype(np.float32))
 
 
 @pytest.fixture
@@ -158,7 +160,7 @@ def sidecar(store: EmbeddingStore) -> Path:
 
 
 def cut(store: EmbeddingStore) -> None:
-    os.truncate(store.csv, store.csv.stat().st_size - 1000)
+    os.truncate(store.csv, store.csv.stat().st_size - 200)
 
 
 def lengthen(store: EmbeddingStore) -> None:
@@ -200,6 +202,6 @@ def test_a_csv_that_is_not_as_it_was_left_is_written_anew_and_whole(
     damage(grown)
     assert grown.write_csv()
     assert_holds(grown, *csv_vectors(grown.csv))
-    header = '"' + '","'.join(csv_columns(RESNET18.dimension)) + '"'
+    header = '"' + '","'.join(csv_columns(MODEL.backbone.dimension)) + '"'
     assert grown.csv.read_text().splitlines().count(header) == 1
     assert not grown.write_csv()

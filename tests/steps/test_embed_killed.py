@@ -32,6 +32,7 @@ from jobs.store.root import DataRoot, resized_file
 from tests.support.converted import MODEL, root_with_converted_weights
 from tests.support.pictures import cut_jpeg, write_pictures
 
+pytestmark = pytest.mark.slow  # a dozen processes that import PyTorch
 SOUND, BROKEN_EARLY, BROKEN_LATE = 60, 2, 2
 SHARD, DONE_BEFORE = 8, 3
 MOMENTS = {"weights": "openvino", "picture": "*.jpg", "shard": "shard-*.parquet"}
@@ -145,7 +146,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 
 def assert_like(root: DataRoot, whole: Whole) -> None:
-    """The same vectors to the bit, shards, CSV, quarantine and 224 x 224 pictures."""
+    """The same vectors to the bit, shards, CSV, quarantine and resized pictures."""
     (ids, vectors), (expected_ids, expected) = store_of(root).read(), whole.store.read()
     assert ids == expected_ids == sorted(ids)
     assert len(ids) == SOUND

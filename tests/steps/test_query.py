@@ -20,12 +20,14 @@ from jobs.store.answers import QUERY_PICTURE
 from jobs.store.embeddings import Embedded
 from jobs.store.root import DataRoot
 from jobs.store.versions import open_index
-from tests.support.converted import MODEL, root_with_converted_weights
+from tests.support.converted import root_with_converted_weights
 from tests.support.pictures import picture, write_picture
 from tests.support.synthetic import FINGERPRINT, make_root, make_searchable, picture_id, unit_vectors
+from tests.support.toy import WIDE_TOY, register_toy, toy_model
 
 pytestmark = pytest.mark.usefixtures("spark")
 PICTURES = 60
+MODEL = toy_model(WIDE_TOY)
 WIDE = LshParams(bucket_length=10.0, num_hash_tables=4)
 """Buckets so wide that every picture is a candidate: the answer must be the exact one."""
 
@@ -45,9 +47,10 @@ def recorded_as_made_by(root: DataRoot, model: Embedded) -> None:
 
 
 @pytest.fixture
-def embedded(root: DataRoot, tmp_path: Path) -> DataRoot:
+def embedded(root: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataRoot:
     """Made, by its manifest, by the model whose weights are at hand."""
-    copy = root_with_converted_weights(tmp_path / "data")
+    register_toy(monkeypatch, WIDE_TOY)
+    copy = root_with_converted_weights(tmp_path / "data", MODEL)
     shutil.copytree(root.root, copy.root, dirs_exist_ok=True)
     recorded_as_made_by(copy, MODEL.description)
     return copy
@@ -125,7 +128,10 @@ def test_an_earlier_version_still_answers(root: DataRoot, tmp_path: Path) -> Non
     assert ask(copy, query=picture_id(7))["index"]["version"] != first
 
 
-def test_a_picture_of_other_weights_is_refused(root: DataRoot, tmp_path: Path) -> None:
+def test_a_picture_of_other_weights_is_refused(
+    root: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_toy(monkeypatch, WIDE_TOY)
     Image.new("RGB", (300, 200), "red").save(tmp_path / "new.jpg")
     with pytest.raises(LookalikeError, match="are not those that made the index"):
         ask(root, query=str(tmp_path / "new.jpg"))
@@ -160,7 +166,7 @@ def test_a_picture_that_is_not_in_the_index_is_embedded_by_the_model_that_made_i
     expected = np.sort(np.linalg.norm(vectors - vector / np.linalg.norm(vector), axis=1))
     np.testing.assert_allclose([each["distance"] for each in told["neighbours"]], expected, rtol=1e-6)
     with Image.open(embedded.queries / "test" / QUERY_PICTURE) as copy:
-        assert (copy.format, copy.size) == ("JPEG", (224, 224))
+        assert (copy.format, copy.size) == ("JPEG", (WIDE_TOY.side, WIDE_TOY.side))
 
 
 def test_a_broken_picture_as_query_is_one_sentence(embedded: DataRoot, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Iterator, Sequence
+from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +13,41 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
+from jobs.base.logs import Progress
 from jobs.catalog import build_catalog
 from jobs.embed import embed_catalog
+from jobs.embedding.embedder import ImageEmbedder
+from jobs.embedding.engine import Engine
+from jobs.embedding.model import Model
+from jobs.embedding.shards import Outcome, Picture, cut
+from jobs.embedding.worker import Marks, Worker
 from jobs.intake.folder import folder
 from jobs.intake.look import content_id
 from jobs.store.catalog import read_catalog
 from jobs.store.embeddings import EmbeddingStore
-from jobs.store.root import CURRENT
+from jobs.store.root import CURRENT, DataRoot
 from tests.support.converted import MODEL, root_with_converted_weights
+
+THREADS = 2
+
+
+def embed_inside(
+    pictures: Sequence[Picture], root: DataRoot, model: Model, progress: Progress
+) -> Iterator[Outcome]:
+    """The engine ``local`` without its process, which takes seconds to start: in this one."""
+    kept = EmbeddingStore(root.embeddings / model.fingerprint).openvino
+    embedder = ImageEmbedder(model, runtime="openvino", threads=THREADS, kept=kept)
+    worker = Worker(root, embedder, Marks([RawArray(ctypes.c_char, 33) for _ in range(THREADS)]))
+    with worker.pool:
+        for answer in worker.embed(cut(pictures), {}):
+            if isinstance(answer, int):
+                progress.advance(answer)
+            else:
+                yield answer
 
 
 class Place:
-    """A folder of pictures and a data root: taken in, embedded, looked up."""
+    """A folder of pictures and a data root: taken in, embedded, in this process mostly, and looked up."""
 
     def __init__(self, directory: Path) -> None:
         self.pictures, self.root = directory / "pictures", root_with_converted_weights(directory / "data")
@@ -35,8 +61,14 @@ class Place:
         """The catalog's name."""
         return build_catalog(folder(self.pictures), self.root, max_quarantined=0.9)[0]
 
-    def embed(self, max_quarantined: float = 0.9, catalog: str = CURRENT) -> dict[str, Any]:
-        return embed_catalog(self.root, MODEL, max_quarantined=max_quarantined, catalog=catalog)
+    def embed(
+        self,
+        max_quarantined: float = 0.9,
+        catalog: str = CURRENT,
+        model: Model = MODEL,
+        engine: Engine = embed_inside,
+    ) -> dict[str, Any]:
+        return embed_catalog(self.root, model, engine, max_quarantined=max_quarantined, catalog=catalog)
 
     def reasons(self) -> dict[str, str | None]:
         rows = read_catalog(self.root)
