@@ -33,10 +33,11 @@ def _path(directory: Path, number: int) -> Path:
     return directory / TRAIN_PICTURES / f"{number:05d}.jpg"
 
 
-def _good(directory: Path) -> dict[str, Image.Image]:
+@pytest.fixture(scope="module")
+def good(sample: tuple[Path, Source]) -> dict[str, Image.Image]:
     """Pictures as they are seen, by file name."""
     pictures = {}
-    for path in sorted((directory / TRAIN_PICTURES).iterdir()):
+    for path in sorted((sample[0] / TRAIN_PICTURES).iterdir()):
         if int(path.stem) not in BROKEN:
             with Image.open(path) as picture:
                 pictures[path.name] = ImageOps.exif_transpose(picture)
@@ -54,14 +55,13 @@ def test_another_seed_draws_other_pictures() -> None:
     assert draw_picture(0, 1).image.tobytes() != draw_picture(1, 1).image.tobytes()
 
 
-def test_pictures_are_many_and_none_is_repeated(sample: tuple[Path, Source]) -> None:
-    pictures = _good(sample[0])
-    assert len(pictures) >= 300
-    assert len({picture.tobytes() for picture in pictures.values()}) == len(pictures)
+def test_pictures_are_many_and_none_is_repeated(good: dict[str, Image.Image]) -> None:
+    assert len(good) >= 300
+    assert len({picture.tobytes() for picture in good.values()}) == len(good)
 
 
-def test_sizes_and_aspect_ratios_vary(sample: tuple[Path, Source]) -> None:
-    sizes = [picture.size for picture in _good(sample[0]).values()]
+def test_sizes_and_aspect_ratios_vary(good: dict[str, Image.Image]) -> None:
+    sizes = [picture.size for picture in good.values()]
     ratios = [width / height for width, height in sizes]
     assert len(set(sizes)) > 100
     assert min(ratios) < 0.9 and any(0.95 < ratio < 1.05 for ratio in ratios) and max(ratios) > 1.7
@@ -72,10 +72,9 @@ def test_label_columns_are_those_of_the_real_file(labels: list[dict[str, str]]) 
     assert list(labels[0]) == ["", "x1", "y1", "x2", "y2", "Class", "image"]
 
 
-def test_boxes_lie_inside_their_pictures(sample: tuple[Path, Source], labels: list[dict[str, str]]) -> None:
-    pictures = _good(sample[0])
+def test_boxes_lie_inside_their_pictures(good: dict[str, Image.Image], labels: list[dict[str, str]]) -> None:
     for row in labels:
-        if picture := pictures.get(row["image"]):
+        if picture := good.get(row["image"]):
             x1, y1, x2, y2 = (int(row[column]) for column in ("x1", "y1", "x2", "y2"))
             assert 0 <= x1 < x2 <= picture.width, row
             assert 0 <= y1 < y2 <= picture.height, row

@@ -40,6 +40,12 @@ def chosen(
     return choose(ids_of(len(vectors)), vectors, count, moments, drawn, k=5, target=target, seed=seed)
 
 
+@pytest.fixture(scope="module")
+def calibrated(vectors: Floats, moments: Moments) -> tuple[Choice, Prediction]:
+    """What is chosen for ``vectors``."""
+    return chosen(vectors, moments)
+
+
 def checked(
     choice: Choice, vectors: Floats, moments: Moments, split: int = CONFIRM, seed: int = SEED
 ) -> Prediction:
@@ -62,8 +68,10 @@ def realised(choice: Choice, vectors: Floats, moments: Moments, candidates: int)
     return sum(hits) / (5 * len(hits))
 
 
-def test_the_choice_keeps_its_promise_on_other_queries(vectors: Floats, moments: Moments) -> None:
-    choice, promised = chosen(vectors, moments)
+def test_the_choice_keeps_its_promise_on_other_queries(
+    vectors: Floats, moments: Moments, calibrated: tuple[Choice, Prediction]
+) -> None:
+    choice, promised = calibrated
     assert checked(choice, vectors, moments, CHOOSE).lower_bound >= 0.9
     assert promised.recall >= max(0.9, promised.lower_bound)
     assert promised.candidates == choice.candidates == choice.candidates_for(len(vectors))
@@ -78,8 +86,10 @@ def test_a_sample_promises_for_all_pictures(moments: Moments) -> None:
     assert abs(realised(choice, found, moments, promised.candidates) - promised.recall) < 0.1
 
 
-def test_an_earlier_choice_is_checked_on_other_vectors(vectors: Floats, moments: Moments) -> None:
-    choice, promised = chosen(vectors, moments)
+def test_an_earlier_choice_is_checked_on_other_vectors(
+    moments: Moments, calibrated: tuple[Choice, Prediction]
+) -> None:
+    choice, promised = calibrated
     kept = checked(choice, clustered(1_500)[::-1], moments)
     assert kept.candidates == promised.candidates
     assert kept.recall == pytest.approx(promised.recall, abs=0.03)
@@ -115,9 +125,12 @@ def test_the_queries_that_confirm_are_none_of_those_that_chose(
 
 
 def test_what_the_confirming_queries_find_changes_nothing_about_the_choice(
-    vectors: Floats, moments: Moments, monkeypatch: pytest.MonkeyPatch
+    vectors: Floats,
+    moments: Moments,
+    calibrated: tuple[Choice, Prediction],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    choice, promised = chosen(vectors, moments)
+    choice, promised = calibrated
     of_confirm = split_of(ids_of(len(vectors)), SEED) == CONFIRM
     confirm = {vector.tobytes() for vector in vectors[of_confirm]}
 
@@ -149,9 +162,14 @@ def test_too_few_pictures_say_that_the_same_queries_chose_and_confirm() -> None:
     [(True, 3 * FEWEST, True), (True, 3 * FEWEST - 1, False), (False, 3 * FEWEST, False)],
 )
 def test_a_kept_choice_is_confirmed_by_other_queries_only_if_it_was_and_is_split(
-    vectors: Floats, moments: Moments, before: bool, now: int, disjoint: bool
+    vectors: Floats,
+    moments: Moments,
+    calibrated: tuple[Choice, Prediction],
+    before: bool,
+    now: int,
+    disjoint: bool,
 ) -> None:
-    choice = replace(chosen(vectors, moments)[0], disjoint=before)
+    choice = replace(calibrated[0], disjoint=before)
     assert checked(choice, vectors[:now], moments).disjoint is disjoint
     assert not checked(choice, vectors[:now], moments, CHOOSE).disjoint
 
@@ -167,7 +185,7 @@ def test_confirmed_recall_is_unbiased_and_that_of_the_choosing_queries_is_not(
     found /= np.linalg.norm(found, axis=1, keepdims=True)
     moments = moments_of(found)
     own, confirmed, fresh, bounds = [], [], [], []
-    for seed in range(300):
+    for seed in range(150):
         choice, promised = chosen(found, moments, seed=seed)
         of_choose, of_gate = (checked(choice, found, moments, split, seed) for split in (CHOOSE, GATE))
         assert of_choose.lower_bound >= 0.9
