@@ -14,7 +14,7 @@ SILENCE_S = 60
 
 
 def answers(address: str) -> bool:
-    """Raises OSError where nothing answers, or not with success."""
+    """Raises OSError if nothing answers, or not with success."""
     with urllib.request.urlopen(address, timeout=5) as answer:
         return bool(answer.status == 200)
 

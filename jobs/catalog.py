@@ -39,7 +39,7 @@ def build_catalog(
     again. ``limit`` takes that many files, chosen by the hash of their paths: the same
     choice each time.
 
-    Raises LookalikeError where the source holds no picture, a label CSV can't be read,
+    Raises LookalikeError if the source holds no picture, a label CSV can't be read,
     or more than ``max_quarantined`` of the files are quarantined (the catalog is written
     all the same, so that their reasons can be read).
     """

@@ -24,7 +24,7 @@ class Changes:
     """Pictures by content: files of the same bytes count once."""
 
     index: str | None
-    """The version that the catalog was compared with; None where there is none of this model."""
+    """The version that the catalog was compared with; None if there is none of this model."""
     new: int
     gone: int
     renamed: int
@@ -40,7 +40,7 @@ def find_changes(root: DataRoot, fingerprint: str, *, catalog: str = CURRENT) ->
     """Compare the usable pictures of a catalog, by name or the last one, with the index that was built last.
 
     That may be another one than the published: an index that was put back is not replaced before
-    something lands. Raises LookalikeError where there is no catalog.
+    something lands. Raises LookalikeError if there is no catalog.
     """
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in read_catalog(root, catalog):

@@ -52,7 +52,7 @@ def embed_catalog(
     given. An embedding is the same to the bit whatever pictures are embedded beside it, so an interrupted
     run ends with the same embeddings as an uninterrupted one.
 
-    Raises LookalikeError where more than ``max_quarantined`` of the files are quarantined, and
+    Raises LookalikeError if more than ``max_quarantined`` of the files are quarantined, and
     what ``EmbeddingProcess.embed`` raises.
     """
     catalog = catalog_folder(root, catalog).name

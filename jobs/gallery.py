@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 def lay_out_gallery(root: DataRoot, version: str = BUILT) -> Path:
     """Write ``gallery.db`` into an index version; once there, it stays.
 
-    Raises LookalikeError where there is no such index or its neighbours were not stored.
+    Raises LookalikeError if there is no such index or its neighbours were not stored.
     """
     index = open_index(root, version)
     if index.gallery_file.exists():

@@ -40,7 +40,7 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 def draw_montage(root: DataRoot, folder: Path) -> Path:
     """Draw ``folder/montage.png`` from ``folder/neighbours.json`` and return its path.
 
-    Neighbours of the query's class have a green frame. Raises LookalikeError where
+    Neighbours of the query's class have a green frame. Raises LookalikeError if
     there is no answer to draw.
     """
     answer = read_answer(folder)

@@ -34,7 +34,7 @@ def store_neighbours(root: DataRoot, version: str = BUILT, k: int = STORED) -> I
     Columns: id, neighbours (the k nearest others, ascending by distance; id and Euclidean distance).
     They are found the way the index is searched, in one Spark job; once there, they stay.
 
-    Raises LookalikeError where there is no such index or k is out of range.
+    Raises LookalikeError if there is no such index or k is out of range.
     """
     if not 1 <= k <= MAX_STORED:
         raise LookalikeError(f"k is {k}: store 1 to {MAX_STORED} neighbours.")

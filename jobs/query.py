@@ -59,7 +59,7 @@ def answer(
     is asked, exact search answers instead, and ``method`` and ``note`` say so. With ``overlap`` exact
     search answers as well, and the answer says how much of that was found.
 
-    Raises LookalikeError where an option is not allowed, or index or picture can't be had.
+    Raises LookalikeError if an option is not allowed, or index or picture can't be had.
     """
     options.check_option(options.K, k)
     options.check_option(options.METHOD, method)

@@ -45,7 +45,7 @@ SHOWN_PAIRS, SHOWN_HUBS, SHOWN_GROUPS = 24, 6, 12
 def write_report(root: DataRoot, version: str = BUILT) -> Path:
     """Write ``report.json`` and ``report.html`` into an index version; once there, they stay.
 
-    Raises LookalikeError where there is no such index or its neighbours were not stored.
+    Raises LookalikeError if there is no such index or its neighbours were not stored.
     """
     index = open_index(root, version)
     if index.report_file.exists():

@@ -38,7 +38,7 @@ def find_source(
 
     The inbox joins every source as a split of its own; ``inbox`` is that alone.
 
-    Raises LookalikeError where it can't be had, UnreachableError where trying later may help.
+    Raises LookalikeError if it can't be had, UnreachableError if trying later may help.
     """
     options.check_option(options.SOURCE, name)
     options.check_option(options.LABEL_RULE, label_rule)

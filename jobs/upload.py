@@ -26,7 +26,7 @@ def keep_upload(content: bytes, root: DataRoot) -> Path:
     """Write ``content`` as an upright RGB JPEG of at most 1,024 pixels a side, under a name of ours.
 
     Nothing of the file itself is kept: no name, no EXIF, no colour profile. Raises LookalikeError
-    where it is no picture that can be used.
+    if it is no picture that can be used.
     """
     try:
         with open_picture(io.BytesIO(content)) as image:

@@ -63,7 +63,7 @@ def assemble_vectors(
     """Write the assembled vectors to ``vectors/<hash of what they are made of>`` and return them;
     nothing is computed where that folder is there already.
 
-    Raises LookalikeError where catalog or embeddings are missing, or an embedding is invalid.
+    Raises LookalikeError if catalog or embeddings are missing, or an embedding is invalid.
     """
     options.check_option(options.FORMAT, format)
     store = EmbeddingStore(root.embeddings / fingerprint)
@@ -90,7 +90,7 @@ def assemble_vectors(
 
 
 def _count(pictures: DataFrame, store: EmbeddingStore, dimension: int) -> int:
-    """How many there are. Raises LookalikeError where one is NaN, infinite, zero or of another length."""
+    """How many there are. Raises LookalikeError if one is NaN, infinite, zero or of another length."""
     values = vector_to_array(F.col("vector"))
     # Scaled to length 1, unless that could not be done.
     square = F.aggregate(values, F.lit(0.0), lambda total, value: total + value * value)

@@ -28,7 +28,7 @@ SEEN = "seen"
 def snapshot(folder: Path) -> tuple[str, int]:
     """A digest of all names, sizes and times of pictures and of the labels, and how many pictures there are.
 
-    No file is opened, and a folder that is not there is an empty one. Raises LookalikeError where a
+    No file is opened, and a folder that is not there is an empty one. Raises LookalikeError if a
     folder in it can't be looked into.
     """
     found = scan(folder)[0] if folder.is_dir() else []

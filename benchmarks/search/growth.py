@@ -72,7 +72,7 @@ class Grown:
     recall: float
     candidates: float
     added: float | None
-    """Seconds of the step index where all but ``ADDED`` of the pictures keep their hashes; None where
+    """Seconds of the step index where all but ``ADDED`` of the pictures keep their hashes; None if
     that was not tried, or the calibration was made anew."""
 
 
@@ -166,7 +166,7 @@ def _ask(index: Index) -> tuple[float, float, float]:
 def _add(root: DataRoot, index: Index) -> float | None:
     """Seconds of the step index where only ``ADDED`` of the pictures of ``index`` are new.
 
-    None where the rest did not keep its hashes, because the calibration was made anew.
+    None if the rest did not keep its hashes, because the calibration was made anew.
     """
     name = catalog_folder(root).name
     catalog, beside = read_catalog(root, name), read_beside(root, name)

@@ -23,7 +23,7 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 def render(report: dict[str, Any], thumbnail: Callable[[str], bytes | None]) -> str:
     """Write ``report`` as a page without scripts and without anything from outside.
 
-    ``thumbnail`` gives the JPEG bytes of the picture of an id, or None where there is none; then a
+    ``thumbnail`` gives the JPEG bytes of the picture of an id, or None if there is none; then a
     placeholder stands in its place. Texts in ``report`` need not be trusted.
     """
     told = _plain(report)

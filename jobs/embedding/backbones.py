@@ -48,7 +48,7 @@ class Backbone:
     head: str
     """The attribute that holds the last layer, which is left out."""
     imagenet: Pretrained | None
-    """Weights trained on ImageNet; None where there are none."""
+    """Weights trained on ImageNet; None if there are none."""
 
 
 def build_resnet18() -> torch.nn.Module:
@@ -83,7 +83,7 @@ DEFAULT = RESNET18
 
 
 def backbone_named(name: str) -> Backbone:
-    """Raises LookalikeError where there is no such backbone."""
+    """Raises LookalikeError if there is no such backbone."""
     try:
         return BACKBONES[name]
     except KeyError as error:

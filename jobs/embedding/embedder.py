@@ -46,7 +46,7 @@ class ImageEmbedder:
         What OpenVINO makes of the weights is left in the folder ``kept`` and taken from there: the
         next one starts in half the time.
 
-        Raises LookalikeError where the weights can't be used or the processor lacks the precision.
+        Raises LookalikeError if the weights can't be used or the processor lacks the precision.
         """
         self.model = model
         self.threads = threads or cores()

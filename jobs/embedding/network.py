@@ -32,7 +32,7 @@ def load_network(backbone: Backbone, weights: Weights) -> torch.nn.Module:
 
     Whatever number type the file has, the network holds float32.
 
-    Raises LookalikeError where the file is unsafe to load, is not of this backbone, holds values that
+    Raises LookalikeError if the file is unsafe to load, is not of this backbone, holds values that
     are not finite or is not the file that was found.
     """
     if weights.file is None:

@@ -44,7 +44,7 @@ def openvino_forward(
     Each of ``threads`` callers computes on one core of its own, so none waits for another. The
     network is loaded and converted once and ``kept`` as a folder, if one is named.
 
-    Raises LookalikeError where the processor lacks ``precision``.
+    Raises LookalikeError if the processor lacks ``precision``.
     """
     import openvino as ov
     from openvino.preprocess import PrePostProcessor

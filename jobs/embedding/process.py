@@ -74,7 +74,7 @@ class EmbeddingProcess:
 
         ``advance`` is told of pictures done, or, by a negative number, of those to do again.
 
-        Raises KilledError where something outside kills the process, LookalikeError where the
+        Raises KilledError if something outside kills the process, LookalikeError if the
         weights can't be used, the disk can't be written to, or it crashes and no picture is to blame.
         """
         pending, crashed = deque(shards), dict[str, str]()
@@ -118,7 +118,7 @@ class EmbeddingProcess:
         self._connection.send(task)
 
     def _receive(self) -> Any:
-        """Raises EOFError where the process ended, and the error that it sent."""
+        """Raises EOFError if the process ended, and the error that it sent."""
         assert self._connection is not None
         try:
             answer = self._connection.recv()

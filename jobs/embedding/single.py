@@ -19,7 +19,7 @@ from jobs.store.root import DataRoot
 def embed_single(root: DataRoot, described: ModelDescription, content: bytes, copy: Path) -> Floats:
     """A picture file's bytes -> its (1, d) embedding, not normalised; leave the resized picture at ``copy``.
 
-    Raises BadPictureError with the reason where it can't be decoded, LookalikeError where the index's
+    Raises BadPictureError with the reason where it can't be decoded, LookalikeError if the index's
     weights can't be had.
     """
     # PyTorch takes seconds to import.

@@ -39,7 +39,7 @@ def find_weights(
     downloaded within ``patience_s`` seconds; where that fails and
     ``random_if_unreachable`` is set, random weights take its place, with a warning.
 
-    Raises UnreachableError where ImageNet weights can't be had, LookalikeError where a
+    Raises UnreachableError if ImageNet weights can't be had, LookalikeError if a
     file can't be read.
     """
     if spec == "random":

@@ -21,7 +21,7 @@ def unpack_zip(archive: Path, target: Path, *, max_members: int, max_bytes: int)
     ``max_members`` and ``max_bytes`` (unpacked) are checked against what the archive
     declares, ``max_bytes`` also against what is really written.
 
-    Raises LookalikeError where a limit is passed, a member is anything but a plain file
+    Raises LookalikeError if a limit is passed, a member is anything but a plain file
     or folder inside ``target``, the archive is damaged or the disk too small.
     """
     try:
@@ -53,7 +53,7 @@ def unpack_zip(archive: Path, target: Path, *, max_members: int, max_bytes: int)
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raise LookalikeError where ``folder``'s disk has fewer than ``needed`` bytes free."""
+    """Raise LookalikeError if ``folder``'s disk has fewer than ``needed`` bytes free."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise LookalikeError(

@@ -107,7 +107,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Decode an opened picture to RGB, 8 bits a channel, upright, its first frame.
 
     EXIF orientation is applied, transparency lies on white, 16-bit values are scaled.
-    Raises BadPictureError where pixels have no stated range.
+    Raises BadPictureError if pixels have no stated range.
     """
     image.load()
     if (turn := _TURNS.get(orientation(image))) is not None:

@@ -19,7 +19,7 @@ def folder(directory: Path, label_rule: str = "auto") -> Source:
     leaves all unlabelled; ``auto`` takes the first of these for which there is a
     ``labels.csv`` or a sub-folder.
 
-    Raises LookalikeError where the folder or its ``labels.csv`` is missing.
+    Raises LookalikeError if the folder or its ``labels.csv`` is missing.
     """
     directory = directory.expanduser().absolute()
     try:

@@ -21,7 +21,7 @@ def read_layout(name: str, directory: Path, labels: Path, with_test: bool) -> So
     The test split has no labels. Its file names repeat those of the train split,
     which is why labels are joined within a split.
 
-    Raises LookalikeError where the layout lacks a part that is asked for.
+    Raises LookalikeError if the layout lacks a part that is asked for.
     """
     asked = [("train", TRAIN_PICTURES)] + ([("test", TEST_PICTURES)] if with_test else [])
     for split, pictures in asked:

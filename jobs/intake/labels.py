@@ -66,7 +66,7 @@ def read_labels(path: Path) -> list[LabelRow]:
     The image column is the first of ``image``, ``path``, ``file``, ``filename`` that is
     there, the label column ``Class`` or ``label``; upper and lower case are one.
 
-    Raises LookalikeError where a column is missing or the file is no UTF-8 CSV.
+    Raises LookalikeError if a column is missing or the file is no UTF-8 CSV.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")

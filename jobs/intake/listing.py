@@ -25,7 +25,7 @@ class Found:
     size_bytes: int
     mtime_ns: int
     reason: str | None = None
-    """Why it can't be a picture of this folder; None where it may be opened."""
+    """Why it can't be a picture of this folder; None if it may be opened."""
 
 
 def scan(folder: Path) -> tuple[list[Found], int]:
@@ -34,7 +34,7 @@ def scan(folder: Path) -> tuple[list[Found], int]:
     Hidden files and folders are passed over. Links are followed to files inside the
     folder only; links to folders are not followed.
 
-    Raises LookalikeError where a folder can't be looked into.
+    Raises LookalikeError if a folder can't be looked into.
     """
     inside = folder.resolve()
     found, others = [], 0

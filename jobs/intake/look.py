@@ -18,7 +18,7 @@ class Look:
     """What one look into a file told; ``reason`` is set where it can't be used."""
 
     id: str | None = None
-    """``content_id`` of the bytes; None where they could not be read."""
+    """``content_id`` of the bytes; None if they could not be read."""
     width: int | None = None
     height: int | None = None
     mode: str | None = None

@@ -18,7 +18,7 @@ class Split:
     pictures: str
     """Folder, absolute; every picture file in its tree belongs to the split."""
     labels: str | None = None
-    """Label CSV, absolute; None where there is none."""
+    """Label CSV, absolute; None if there is none."""
     label_rule: str = "csv"
     """``csv``: the label CSV; ``class_folders``: the name of the picture's folder; ``none``: unlabelled."""
 
@@ -30,7 +30,7 @@ class Source:
     name: str
     splits: tuple[Split, ...]
     class_names: str | None = None
-    """The dev kit's ``cars_meta.mat``, absolute; None where labels name classes themselves."""
+    """The dev kit's ``cars_meta.mat``, absolute; None if labels name classes themselves."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -48,7 +48,7 @@ def stanford_cars(root: DataRoot, *, with_test: bool) -> Source:
 
     The folder's own ``cardatasettrain.csv`` is taken where it has one.
 
-    Raises UnreachableError where Kaggle or GitHub can't be reached, LookalikeError where
+    Raises UnreachableError if Kaggle or GitHub can't be reached, LookalikeError if
     they refuse, the folder's layout is another, or the disk is too small.
     """
     folder = root.sources / "stanford_cars"

@@ -38,7 +38,7 @@ def look_up(
     It is ``random`` (drawn by ``seed``), an id, a path or a file name in the index, or the path of
     any other picture, whose bytes ``embed`` turns into a (1, d) embedding, or raises BadPictureError.
 
-    Raises LookalikeError where it can't be had.
+    Raises LookalikeError if it can't be had.
     """
     if query == RANDOM:
         return _of_index(index, gallery.at(random.Random(seed).randrange(len(gallery))))

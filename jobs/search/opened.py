@@ -83,7 +83,7 @@ class OpenIndex:
         return first(ids, distances, k)
 
     def vector(self, id_: str) -> Floats | None:
-        """The (1, d) unit vector of a picture; None where it is not in the index."""
+        """The (1, d) unit vector of a picture; None if it is not in the index."""
         wanted = id_.encode()
         for part in self.parts:
             row = int(np.searchsorted(part.ids, wanted))
@@ -95,7 +95,7 @@ class OpenIndex:
 def open_for_search(index: Index) -> OpenIndex:
     """Map the files of ``index``.
 
-    Raises LookalikeError where they are missing, corrupt or of another format.
+    Raises LookalikeError if they are missing, corrupt or of another format.
     """
     manifest = index.manifest()
     sketch = load_sketch(index.sketch) if manifest["search"] == "sketch" else None

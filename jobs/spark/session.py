@@ -25,7 +25,7 @@ def spark_session(step: str) -> Iterator[SparkSession]:
 
     Every ten seconds a line tells how far the running stages are.
 
-    Raises LookalikeError where Spark finds a disk full.
+    Raises LookalikeError if Spark finds a disk full.
     """
     running = SparkSession.getActiveSession()
     spark = running or SparkSession.builder.appName(f"lookalike {step}").getOrCreate()

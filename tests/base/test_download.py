@@ -144,7 +144,7 @@ def test_closed_port_is_found_out_fast(
         with pytest.raises(UnreachableError, match="ConnectionError"):
             fetch(url, tmp_path / "weights.pth", patience_s=0.5)
     assert time.monotonic() - started < 2
-    assert "trying again" in caplog.text
+    assert "retrying" in caplog.text
     assert "secret" not in caplog.text
 
 

@@ -46,7 +46,7 @@ def watch(folder: Path, store: Store) -> InboxTrigger:
 
 
 async def fires(events: AsyncIterator[Any], within_s: float = 1.0) -> Any:
-    """The next event's payload; None where there is none in a time in which many looks are taken."""
+    """The next event's payload; None if there is none in a time in which many looks are taken."""
     with suppress(TimeoutError):
         return (await asyncio.wait_for(anext(events), within_s)).payload
     return None
