@@ -179,7 +179,7 @@ def full() -> Page:
 def test_the_verdict_comes_first(full: Page) -> None:
     verdict = (
         "Finds 95.9 % of the five true nearest neighbours "
-        "(at least 95.4 %), looking at 0.58 % of 2,929 pictures"
+        "(at least 95.4 %), re-ranking 0.58 % of 2,929 pictures"
     )
     said = [full.text.index(part) for part in (verdict, "reaches its target of 95 %", "How much")]
     assert said == sorted(said)
@@ -188,16 +188,16 @@ def test_the_verdict_comes_first(full: Page) -> None:
 @pytest.mark.parametrize(
     "figure",
     [
-        "asked of 1,000 pictures 95.9 %",
+        "measured on 1,000 queries 95.9 %",
         "candidates re-ranked per query, of 2,929 17",
         "of the bytes that exact search reads 10.1 %",
         "of exact search's precision@5 kept 96 %",
         "pairs of near-duplicates, 1 with different labels 31",
         "compares 0.58 % of the pictures, finds 95.9 %",
         "1 to 12 hash tables",
-        "The lines are of 300 queries",
+        "The lines come from 300 queries",
         "5+",  # the most are named 47 times, the last bar is of five or more
-        "Calibration had predicted 96.1 %",
+        "The calibration predicted 96.1 %",
         "find at least 4 of 5 (p10)",
         "83.3 %",  # queries that found all five
         "five nearest: median 0.60",
@@ -213,8 +213,8 @@ def test_the_verdict_comes_first(full: Page) -> None:
         "Skewness is 2.13",
         "nearer than 0.150:",
         "distance 0.012 different labels",
-        "Shown are the first 2.",
-        "3 groups of files with equal bytes",
+        "The first 2 are shown.",
+        "3 groups of files with the same bytes",
         "one.jpg two.jpg different labels: Van, Truck",
         "created 2026-11-22 19:07:59+00:00",
         "model ResNet-18, 512 values per picture",
@@ -286,7 +286,7 @@ def test_pictures_without_labels_are_named_by_their_file_once() -> None:
 
 def test_exact_search_says_so() -> None:
     told = page(exact_report())
-    assert "Finds all of the five true nearest neighbours looking at every one of 40 pictures" in told.text
+    assert "Finds all of the five true nearest neighbours comparing all 40 pictures" in told.text
     assert "reaches its target of 95 %" in told.text
     assert told.text.count("search is exact") == 2
     assert told.html.count("<svg") == 2  # distances and hubs
@@ -304,7 +304,7 @@ def test_nothing_to_measure_says_so() -> None:
     report = exact_report()
     report["distances"] = report["hubness"] = None
     told = page(report)
-    assert told.text.count("too few pictures to tell") == 2 and "<svg" not in told.html
+    assert told.text.count("too few pictures to measure this") == 2 and "<svg" not in told.html
 
 
 def test_a_hash_table_that_nobody_shares_a_bucket_in_has_no_place_on_a_logarithmic_axis() -> None:

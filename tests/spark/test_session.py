@@ -51,5 +51,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_told_in_a_sentence(spark: SparkSession, small_disk: Path) -> None:
-    with pytest.raises(LookalikeError, match=r"No space left on device.*make room"), spark_session("full"):
+    with (
+        pytest.raises(LookalikeError, match=r"No space left on device.*free some space"),
+        spark_session("full"),
+    ):
         spark.range(100_000).write.parquet(str(small_disk / "numbers"))
