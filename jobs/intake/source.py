@@ -1,7 +1,7 @@
 """Where pictures and labels come from.
 
-A source ends as a ``Source``: a plain description of folders and label files,
-small enough to be handed from task to task as JSON.
+Every kind of source returns a ``Source``: a plain description of folders and label
+files, small enough to be passed from task to task as JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Source:
-    """One source of pictures, found or made on this machine."""
+    """One source of pictures, present on this machine."""
 
     name: str
     splits: tuple[Split, ...]

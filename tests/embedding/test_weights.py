@@ -316,7 +316,7 @@ def test_random_weights_stand_in_with_a_warning_where_that_is_wished(
     assert found == find_weights("random", RESNET18)
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warned) == 1
-    assert "random weights stand in" in warned[0]
+    assert "the sample uses random weights" in warned[0]
     assert str(offline.cached) in warned[0]
 
 

@@ -167,7 +167,7 @@ def test_picture_is_named_by_its_path_or_its_bare_name(named: str) -> None:
 def test_bare_name_of_several_pictures_names_none_of_them() -> None:
     join = joined([("a.jpg", "red"), ("y/a.jpg", "blue")], ["x/a.jpg", "y/a.jpg"])
     assert join.labels == {"y/a.jpg": "blue"}
-    assert unmatched(join) == [(2, "a.jpg", "name borne by 2 pictures")]
+    assert unmatched(join) == [(2, "a.jpg", "2 pictures have this name")]
     assert join.unmatched_files == ["x/a.jpg"]
 
 

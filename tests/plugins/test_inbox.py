@@ -69,7 +69,7 @@ def test_every_kind_of_change_is_told(tmp_path: Path, change: str) -> None:
     async def story() -> None:
         store, (first, *_) = Store(), write_pictures(tmp_path, 2)
         assert await fires(watch(tmp_path, store).run(), 20) == {"pictures": 2}
-        # The first telling was not noted yet, so it comes twice rather than never.
+        # The first event was not noted yet, so it comes twice rather than never.
         events = watch(tmp_path, store).run()
         assert await fires(events, 20) == {"pictures": 2}
         assert await fires(events) is None

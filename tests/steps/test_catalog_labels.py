@@ -198,9 +198,9 @@ def test_unlabelled_folder_has_no_labels_and_misses_none(pictures: Path, root: D
 
 
 def test_missing_folder_or_labels_are_said(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(LookalikeError, match=r"gone is no folder: give the folder"):
+    with pytest.raises(LookalikeError, match=r"gone is not a folder: give the folder"):
         folder(tmp_path / "gone")
-    with pytest.raises(LookalikeError, match=r"a\.jpg is no folder"):
+    with pytest.raises(LookalikeError, match=r"a\.jpg is not a folder"):
         folder(write_picture(pictures / "a.jpg"))
     with pytest.raises(LookalikeError, match=r"labels\.csv is missing: put it there"):
         folder(pictures, "csv")
@@ -245,7 +245,9 @@ def test_commands_go_from_a_folder_to_its_catalog(pictures: Path, tmp_path: Path
 
 def test_error_is_one_line_and_status_2(root: DataRoot) -> None:
     done = command(root, "jobs.sources", "--source", "folder", "--folder", "/no/such/folder")
-    assert done.stderr == ("error: /no/such/folder is no folder: give the folder that holds your pictures.\n")
+    assert done.stderr == (
+        "error: /no/such/folder is not a folder: give the folder that holds your pictures.\n"
+    )
     assert done.returncode == 2
 
 
