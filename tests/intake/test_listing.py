@@ -39,7 +39,7 @@ def test_the_inbox_may_be_a_link_to_a_folder_elsewhere(root: DataRoot, tmp_path:
 
 
 def test_an_inbox_that_is_not_there_is_asked_for(root: DataRoot) -> None:
-    with pytest.raises(LookalikeError, match="inbox is not a folder: make it and put pictures there"):
+    with pytest.raises(LookalikeError, match="inbox is not a folder: create it and put pictures there"):
         find_source("inbox", root)
 
 

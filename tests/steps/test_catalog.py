@@ -120,7 +120,7 @@ def test_picture_files_are_known_by_suffix_and_others_are_counted(
         (place.pictures / name).write_text("no picture")
     assert place.build()["files"] == 4
     assert set(place.reasons()) == {"a.jpg", "b.JPG", "c.Jpeg", "d.jfif"}
-    assert "4 picture files, 4 other files passed over" in caplog.text
+    assert "4 picture files, 4 other files skipped" in caplog.text
 
 
 def test_hidden_files_and_folders_are_passed_over(place: Place) -> None:

@@ -487,7 +487,7 @@ def test_what_can_not_be_removed_is_named_and_the_rest_goes(
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", refusing)
-    sentence = rf"{'0' * 16} can't be removed \(Permission denied\): grant .* So it is with 1 more"
+    sentence = rf"{'0' * 16} can't be removed \(Permission denied\): grant .* The log lists 1 more"
     with pytest.raises(LookalikeError, match=sentence):
         housekeep(root, keep_versions=1)
     assert file.exists()

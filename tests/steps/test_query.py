@@ -97,7 +97,7 @@ def test_more_neighbours_than_pictures_is_said(root: DataRoot) -> None:
     told = ask(root, query=picture_id(0), k=PICTURES)
     assert len(told["neighbours"]) == PICTURES - 1
     assert (
-        told["note"] == f"The index holds {PICTURES - 1} other pictures, fewer than the {PICTURES} asked for."
+        told["note"] == f"The index holds {PICTURES - 1} other pictures, fewer than the {PICTURES} requested."
     )
 
 
@@ -113,7 +113,7 @@ def test_too_few_candidates_fall_back_to_exact_search_and_say_so(root: DataRoot,
 def test_too_few_pictures_to_hash_are_searched_exactly_and_that_is_said(root: DataRoot) -> None:
     told = ask(root, query=picture_id(7))
     assert (told["method"], told["overlap"]) == ("exact", 1.0)
-    assert told["note"] == f"{PICTURES} pictures are too few to hash, so search is exact."
+    assert told["note"] == f"{PICTURES} pictures are too few to hash, so the search is exact."
     assert [neighbour["id"] for neighbour in told["neighbours"]] == [id_ for id_, _ in exact(7, 5)]
 
 
