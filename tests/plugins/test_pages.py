@@ -378,7 +378,7 @@ def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
     put_back = admin.post(f"{PREFIX}/versions/{gone.version}/current", headers=OURS)
     assert put_back.status_code == 400 and "is no complete index" in put_back.json()["detail"]
     outlives = admin.get(f"{PREFIX}/runs/outlives").text
-    assert f"versions/{gone.version}/" not in outlives and "has been cleaned up since" in outlives
+    assert f"versions/{gone.version}/" not in outlives and "has been removed since" in outlives
     assert "montage.png" in outlives
     told.unlink()
     assert "Searching" in admin.get(f"{PREFIX}/runs/outlives").text

@@ -119,7 +119,7 @@ def test_a_checkout_that_containers_could_not_read_is_told(tmp_path: Path) -> No
     closed.touch(mode=0o640)
     told = subprocess.run([tmp_path / "cluster" / "up.sh"], capture_output=True, text=True)
     assert told.returncode == 1 and not told.stdout
-    assert "error: jobs/embed.py is not readable for everybody" in told.stderr
+    assert "error: jobs/embed.py is not readable for all users" in told.stderr
 
 
 def test_docker_takes_the_file(tmp_path: Path) -> None:
