@@ -90,7 +90,7 @@ def test_the_log_is_fit_for_people(sample_run: DagRun, runs: Runs) -> None:
     assert "INFO SparkContext" not in log and "INFO BlockManager" not in log
 
 
-def test_a_second_run_computes_nothing_anew_and_publishes_the_same(runs: Runs, sample_run: DagRun) -> None:
+def test_a_second_run_computes_nothing_and_publishes_the_same_version(runs: Runs, sample_run: DagRun) -> None:
     index = open_index(runs.root)
     before = {file: file.stat().st_mtime_ns for file in runs.root.root.rglob("*") if "shard-" in file.name}
     before[index.manifest_file] = index.manifest_file.stat().st_mtime_ns
@@ -116,7 +116,7 @@ def test_the_query_dag_answers_for_a_picture_that_is_not_in_the_index(
     assert (run.answer / "montage.png").is_file() and (run.answer / "query.jpg").is_file()
 
 
-def test_an_empty_folder_fails_with_a_sentence_and_spoils_nothing(
+def test_an_empty_folder_fails_with_a_sentence_and_keeps_the_published_index(
     runs: Runs, sample_run: DagRun, tmp_path: Path
 ) -> None:
     index = open_index(runs.root)

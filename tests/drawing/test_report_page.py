@@ -247,7 +247,7 @@ def test_nothing_comes_from_outside(report: dict[str, Any]) -> None:
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in told.every("content")
 
 
-def test_what_pictures_are_called_stays_text() -> None:
+def test_names_of_pictures_stay_text() -> None:
     report = full_report()
     first = report["near_duplicates"]["shown"][0]["first"]
     first.update(label=HOSTILE, class_name=None, path="/a/x\" onload='y\n\u202egpj.\x07\udc80<img src=q>.jpg")
@@ -307,7 +307,7 @@ def test_nothing_to_measure_says_so() -> None:
     assert told.text.count("too few pictures to measure this") == 2 and "<svg" not in told.html
 
 
-def test_a_hash_table_that_nobody_shares_a_bucket_in_has_no_place_on_a_logarithmic_axis() -> None:
+def test_a_hash_table_without_shared_buckets_is_left_out_of_the_logarithmic_axis() -> None:
     report = full_report()
     report["frontier"]["stock"].insert(0, [0.0, 0.0, 1])
     report["frontier"]["stock"][1][2] = 2
@@ -335,7 +335,7 @@ def test_each_picture_is_inlined_small(full: Page) -> None:
         assert isinstance(colour, tuple) and abs(colour[0] - 16 * number) <= 3
 
 
-def test_a_picture_that_is_gone_has_a_placeholder() -> None:
+def test_a_missing_picture_has_a_placeholder() -> None:
     told = Page(render(full_report(), lambda id_: None if id_ == f"{7:032x}" else jpeg(id_)))
     assert told.text.count("no picture") == 1
     assert sum(tag == "img" for tag, _ in told.elements) == 9

@@ -158,7 +158,7 @@ def test_what_a_call_returned_stays_as_it_was(passes: dict[int, Forward], pixels
     assert_equal_to_the_bit(first, kept)
 
 
-def test_what_is_kept_needs_no_weights_again_and_computes_the_same(
+def test_a_kept_conversion_needs_no_weights_and_computes_the_same(
     tmp_path: Path, passes: dict[int, Forward], pixels: Pixels, precision: str
 ) -> None:
     def no_network() -> torch.nn.Module:
@@ -171,7 +171,7 @@ def test_what_is_kept_needs_no_weights_again_and_computes_the_same(
         assert [path.name for path in folder.parent.iterdir()] == ["openvino"]
 
 
-def test_what_was_kept_and_is_damaged_is_made_again(
+def test_a_corrupt_conversion_is_made_again(
     tmp_path: Path, passes: dict[int, Forward], pixels: Pixels, precision: str
 ) -> None:
     folder = tmp_path / "openvino"
@@ -184,7 +184,7 @@ def test_what_was_kept_and_is_damaged_is_made_again(
         assert (folder / WEIGHTS).read_bytes() == whole
 
 
-def test_runtimes_are_told_with_version_and_precision(
+def test_runtimes_are_named_with_version_and_precision(
     named: dict[int, tuple[Forward, str]], precision: str
 ) -> None:
     expected = f"OpenVINO {version('openvino')}, {precision}"
@@ -225,7 +225,7 @@ print(forward(np.zeros((1, 224, 224, 3), np.uint8)).shape)
 """
 
 
-def test_nobody_is_told_that_openvino_is_used(tmp_path: Path) -> None:
+def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
     """Its telemetry would leave a folder in the home, and send what it finds to Google Analytics."""
     homed = os.environ | {"HOME": str(tmp_path)}
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):

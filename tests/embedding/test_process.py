@@ -68,7 +68,7 @@ def test_picture_that_crashes_the_decoder_is_quarantined_and_the_rest_embedded(
     assert embed_catalog(root, MODEL)["embedded"] == 0  # not tried again
 
 
-def test_crash_that_no_picture_is_to_blame_for_is_said(
+def test_a_crash_not_because_of_a_picture_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_pictures(tmp_path / "pictures", 3)
@@ -87,7 +87,7 @@ def child_of(process: int) -> int:
     raise LookupError
 
 
-def test_killed_from_outside_is_said_and_what_is_done_is_kept(tmp_path: Path) -> None:
+def test_a_kill_from_outside_is_reported_and_finished_shards_are_kept(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", 700)
     root = take_in(tmp_path)
 
@@ -137,7 +137,7 @@ def test_full_disk_fails_in_a_sentence_and_goes_on_where_there_is_room_again(
     assert not list(small_disk.rglob(".tmp-*"))
 
 
-def test_bad_weights_are_told_by_the_one_who_asked(tmp_path: Path) -> None:
+def test_bad_weights_are_reported_by_the_process_that_asked_for_them(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", 1)
     root = take_in(tmp_path)
     (tmp_path / "weights.pth").write_bytes(b"hello")
@@ -146,7 +146,9 @@ def test_bad_weights_are_told_by_the_one_who_asked(tmp_path: Path) -> None:
         embed_catalog(root, Model(RESNET18, weights))
 
 
-def test_what_nobody_foresaw_is_told_with_its_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_reported_with_its_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_pictures(tmp_path / "pictures", 1)
     root = take_in(tmp_path)
     with pytest.raises(RuntimeError, match="KeyError: 'bend'"):

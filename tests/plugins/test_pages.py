@@ -115,9 +115,7 @@ TELLING = ("/docs", "/redoc", "/openapi.json", "/auth/docs", "/api/v2/version", 
 
 
 @pytest.mark.parametrize("address", TELLING)
-def test_what_airflow_tells_of_itself_needs_a_login_too(
-    everybody: dict[str, TestClient], address: str
-) -> None:
+def test_airflows_version_and_api_docs_need_a_login(everybody: dict[str, TestClient], address: str) -> None:
     assert everybody["anonymous"].get(address).status_code == 401
     broken = everybody["anonymous"].get(address, headers={"Authorization": "Bearer x.y.z"})
     assert broken.status_code in (401, 403)
@@ -206,7 +204,7 @@ def test_a_run_shows_its_montage_and_neighbours(viewer: TestClient) -> None:
     assert viewer.get(f"{PREFIX}/runs/{RUN}/montage.png").content.startswith(b"\x89PNG")
 
 
-def test_a_run_that_is_under_way_and_one_of_others(viewer: TestClient) -> None:
+def test_a_running_run_and_a_run_of_another_dag(viewer: TestClient) -> None:
     assert f'data-run="{RUN}x"' in viewer.get(f"{PREFIX}/runs/{RUN}x?dag_id=similarity_query").text
     other = viewer.get(f"{PREFIX}/runs/{RUN}?dag_id=somebody_elses").text
     assert "Not a run of Lookalike" in other and "montage" not in other.lower()
@@ -246,7 +244,7 @@ def upload(client: TestClient, content: bytes, **headers: str) -> Any:
     return client.post(f"{PREFIX}/uploads", content=content, headers={**OURS, **headers})
 
 
-def test_an_upload_is_kept_encoded_anew_under_a_name_of_ours(user: TestClient, root: DataRoot) -> None:
+def test_an_upload_is_encoded_again_under_a_new_name(user: TestClient, root: DataRoot) -> None:
     exif = Image.Exif()
     exif[0x010E] = "where I live"
     exif[0x0112] = 6  # to be turned
@@ -280,12 +278,12 @@ def test_a_bad_upload_gets_a_sentence(
     assert set(root.uploads.glob("*")) == before
 
 
-def test_an_upload_that_is_too_large_is_cut_off(user: TestClient) -> None:
+def test_an_upload_above_the_size_limit_is_cut_off(user: TestClient) -> None:
     told = upload(user, b"\xff\xd8" + bytes(MAX_BYTES))
     assert (told.status_code, told.json()["detail"]) == (413, "The file is larger than 20 MB.")
 
 
-def test_who_may_only_look_can_neither_upload_nor_put_back(
+def test_a_viewer_can_neither_upload_nor_restore_a_version(
     everybody: dict[str, TestClient], index: Index, root: DataRoot
 ) -> None:
     assert upload(everybody["viewer"], encoded(picture(), "PNG")).status_code == 403
@@ -305,7 +303,7 @@ def test_who_may_only_look_can_neither_upload_nor_put_back(
         {"Sec-Fetch-Site": "same-origin"},
     ],
 )
-def test_another_site_can_neither_upload_nor_put_back(
+def test_another_site_can_neither_upload_nor_restore_a_version(
     everybody: dict[str, TestClient], index: Index, root: DataRoot, headers: dict[str, str]
 ) -> None:
     admin = everybody["admin"]
@@ -320,7 +318,7 @@ def test_another_site_can_neither_upload_nor_put_back(
     assert "access-control-allow-origin" not in asked.headers
 
 
-def test_an_earlier_version_is_put_back(
+def test_an_earlier_version_is_restored(
     everybody: dict[str, TestClient], root: DataRoot, index: Index
 ) -> None:
     page = everybody["admin"].get(f"{PREFIX}/runs").text
@@ -333,7 +331,7 @@ def test_an_earlier_version_is_put_back(
     publish(root, index.version)
 
 
-def test_a_version_that_is_spoilt_is_not_put_back(
+def test_a_corrupt_version_is_not_restored(
     everybody: dict[str, TestClient], root: DataRoot, index: Index
 ) -> None:
     (other,) = {folder for folder in root.index.iterdir() if folder.is_dir()} - {index.folder}

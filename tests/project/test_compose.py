@@ -49,7 +49,7 @@ def test_secrets_are_only_where_they_are_needed() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_nobody_gains_privileges(name: str) -> None:
+def test_no_container_gains_privileges(name: str) -> None:
     service = SERVICES[name]
     assert service["security_opt"] == ["no-new-privileges:true"]
     if name in OURS:
@@ -64,12 +64,12 @@ def test_code_is_mounted_read_only_and_the_data_root_at_one_path(name: str) -> N
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_it_says_fills_no_disk(name: str) -> None:
+def test_container_logs_have_a_size_limit(name: str) -> None:
     assert SERVICES[name]["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_each_part_says_whether_it_is_healthy_and_waits_for_what_it_needs(name: str) -> None:
+def test_each_service_has_a_health_check_and_waits_for_those_it_needs(name: str) -> None:
     service = SERVICES[name]
     assert ("healthcheck" in service) == (name != "init")
     assert ("depends_on" in service) == (name != "postgres")
@@ -111,7 +111,7 @@ def test_executors_take_a_workers_memory_and_know_the_secret(tmp_path: Path) -> 
     assert (tmp_path / "conf").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_checkout_that_containers_could_not_read_is_told(tmp_path: Path) -> None:
+def test_a_checkout_that_containers_can_not_read_is_reported(tmp_path: Path) -> None:
     for name in ("cluster", "dags", "jobs", "plugins", "scripts", "weights"):
         (tmp_path / name).mkdir(mode=0o755)
     shutil.copy(PROJECT / "cluster" / "up.sh", tmp_path / "cluster")

@@ -87,7 +87,7 @@ def test_a_wrong_secret_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     assert REFUSED in said, said
 
 
-def test_who_does_not_authenticate_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_driver_without_the_secret_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     conf = secured(tmp_path / "conf", "any")
     with (conf / "spark-defaults.conf").open("a") as file:
         file.write("spark.authenticate false\nspark.network.crypto.enabled false\n")

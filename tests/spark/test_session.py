@@ -18,7 +18,7 @@ from jobs.base.errors import LookalikeError
 from jobs.spark.session import spark_session
 
 
-def test_long_work_tells_its_progress_and_ends_telling(
+def test_long_work_logs_its_progress_until_it_ends(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -50,7 +50,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
-def test_a_full_disk_is_told_in_a_sentence(spark: SparkSession, small_disk: Path) -> None:
+def test_a_full_disk_is_reported_in_a_sentence(spark: SparkSession, small_disk: Path) -> None:
     with (
         pytest.raises(LookalikeError, match=r"No space left on device.*free some space"),
         spark_session("full"),

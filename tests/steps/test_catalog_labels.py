@@ -57,7 +57,7 @@ def labels(root: DataRoot) -> dict[tuple[str, str], str | None]:
     return {(row["split"], os.path.basename(row["path"])): row["label"] for row in read_catalog(root)}
 
 
-def test_labels_join_and_what_has_no_partner_is_listed(pictures: Path, root: DataRoot) -> None:
+def test_labels_join_and_unmatched_rows_and_files_are_listed(pictures: Path, root: DataRoot) -> None:
     write_pictures(pictures, 5)
     rows = [("000.jpg", "red"), ("gone.jpg", "blue"), ("001.jpg", ""), ("002.jpg", "red"), ("000.jpg", "red")]
     write_labels(pictures / "labels.csv", [*rows, ("003.jpg", "red"), ("003.jpg", "blue")])
@@ -197,7 +197,7 @@ def test_unlabelled_folder_has_no_labels_and_misses_none(pictures: Path, root: D
     assert (counts["labelled"], counts["unmatched_files"]) == (0, 0)
 
 
-def test_missing_folder_or_labels_are_said(pictures: Path, tmp_path: Path) -> None:
+def test_missing_folder_or_labels_are_reported(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(LookalikeError, match=r"gone is not a folder: give the folder"):
         folder(tmp_path / "gone")
     with pytest.raises(LookalikeError, match=r"a\.jpg is not a folder"):

@@ -188,7 +188,7 @@ def test_picture_with_broken_pixels_is_quarantined_for_good(place: Place) -> Non
     assert place.embed()["embedded"] == 0
 
 
-def test_broken_newcomer_leaves_the_rest_as_it_was(place: Place) -> None:
+def test_a_new_broken_picture_changes_nothing_else(place: Place) -> None:
     """A run that finds nothing to embed but a broken picture."""
     write_pictures(place.pictures, 2)
     place.take_in()
@@ -205,7 +205,7 @@ def test_broken_newcomer_leaves_the_rest_as_it_was(place: Place) -> None:
         assert (bits(vectors_after[order]) == bits(vectors)).all()
 
 
-def test_picture_changed_after_it_was_taken_in_waits_for_the_next_run(place: Place) -> None:
+def test_picture_changed_after_the_catalog_waits_for_the_next_run(place: Place) -> None:
     """Even where neither size nor time tell of the change."""
     write_pictures(place.pictures, 2)
     changing = place.pictures / "changing.jpg"
@@ -224,7 +224,7 @@ def test_picture_changed_after_it_was_taken_in_waits_for_the_next_run(place: Pla
     assert place.store.ids() == place.ids()
 
 
-def test_picture_deleted_after_it_was_taken_in_may_come_back(place: Place) -> None:
+def test_picture_deleted_after_the_catalog_may_come_back(place: Place) -> None:
     write_pictures(place.pictures, 3)
     away = place.pictures / "002.jpg"
     place.take_in()
@@ -271,7 +271,7 @@ def test_nothing_but_broken_pictures_fails_whatever_is_allowed(place: Place) -> 
         place.embed(max_quarantined=1.0)
 
 
-def test_catalog_that_is_told_is_embedded_whatever_another_run_found(place: Place) -> None:
+def test_the_given_catalog_is_embedded_whatever_other_runs_do(place: Place) -> None:
     write_pictures(place.pictures, 2)
     mine, ids = place.take_in(), place.ids()
     write_picture(place.pictures / "later.jpg", seed=99)
@@ -314,7 +314,7 @@ def test_resized_copies_of_the_first_release_are_taken_over(place: Place) -> Non
     assert not earlier.exists()
 
 
-def test_missing_catalog_is_said(place: Place) -> None:
+def test_missing_catalog_is_reported(place: Place) -> None:
     with pytest.raises(LookalikeError, match="run the step catalog first"):
         place.embed()
     with pytest.raises(LookalikeError, match=r"0{16} is missing: run the step catalog again"):

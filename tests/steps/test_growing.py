@@ -85,7 +85,7 @@ def test_new_pictures_are_hashed_by_the_models_there_are(root: DataRoot, tmp_pat
     assert any(int(neighbour["id"], 16) >= 500 for neighbour in told["neighbours"])
 
 
-def test_what_left_the_catalog_is_found_no_more(root: DataRoot) -> None:
+def test_a_picture_removed_from_the_catalog_is_no_longer_found(root: DataRoot) -> None:
     before = make_searchable(root)
     told = json.loads((answer(root, "with", query=picture_id(7)) / "neighbours.json").read_text())
     gone = {neighbour["id"] for neighbour in told["neighbours"]}
@@ -98,7 +98,7 @@ def test_what_left_the_catalog_is_found_no_more(root: DataRoot) -> None:
     assert len(told["neighbours"]) == 5
 
 
-def test_a_new_label_hashes_nothing_and_is_told(root: DataRoot) -> None:
+def test_a_new_label_hashes_nothing_and_is_logged(root: DataRoot) -> None:
     before = make_searchable(root)
     rows = read_catalog(root)
     for row in rows:
@@ -111,7 +111,7 @@ def test_a_new_label_hashes_nothing_and_is_told(root: DataRoot) -> None:
     assert {neighbour["class_name"] for neighbour in told["neighbours"]} == {"Renamed 7"}
 
 
-def test_what_is_spoilt_is_not_passed_on(root: DataRoot) -> None:
+def test_corrupt_hashes_are_not_reused(root: DataRoot) -> None:
     before = make_searchable(root)
     sound = rows_of(before)
     file = before.packed / "part-00000.vectors.npy"

@@ -180,7 +180,7 @@ def taken_up(root: DataRoot) -> None:
     [taken_up, lambda root: point(root, "current", "f"), lambda root: point(root, "built", "f")],
     ids=["taken up", "put back", "built again"],
 )
-def test_a_version_that_is_needed_after_all_stays(
+def test_a_version_that_is_needed_again_meanwhile_stays(
     root: DataRoot, monkeypatch: pytest.MonkeyPatch, happens: Callable[[DataRoot], None]
 ) -> None:
     """Right before it is removed, when all else is decided."""
@@ -203,7 +203,7 @@ def test_without_any_pointer_what_was_published_last_stays(root: DataRoot) -> No
     assert names(root.index) == ["2" * 16]
 
 
-def test_a_pointer_that_names_nothing_lets_no_version_go(root: DataRoot) -> None:
+def test_a_broken_pointer_keeps_every_version(root: DataRoot) -> None:
     version(root, "1")
     write_text(root.index / "current", "oops")
     photo(root, "a")
@@ -213,7 +213,7 @@ def test_a_pointer_that_names_nothing_lets_no_version_go(root: DataRoot) -> None
     assert names(root.uploads) == []  # the rest was done
 
 
-def test_a_linked_version_is_somebodys_own(root: DataRoot, tmp_path: Path) -> None:
+def test_a_linked_version_is_never_removed(root: DataRoot, tmp_path: Path) -> None:
     target = version(DataRoot(tmp_path / "elsewhere"), "1")
     root.index.mkdir(parents=True)
     link = root.index / target.name
@@ -437,7 +437,7 @@ def full_house(root: DataRoot) -> None:
         aged(folder, 3)
 
 
-def test_a_dry_run_tells_what_would_go_and_changes_nothing(
+def test_a_dry_run_logs_what_would_be_removed_and_changes_nothing(
     root: DataRoot, caplog: pytest.LogCaptureFixture
 ) -> None:
     full_house(root)
@@ -454,7 +454,7 @@ def test_a_dry_run_tells_what_would_go_and_changes_nothing(
     assert told["bytes"] == freed > 0
 
 
-def test_killed_half_way_it_is_finished_by_the_next(root: DataRoot) -> None:
+def test_housekeeping_killed_halfway_is_finished_by_the_next_run(root: DataRoot) -> None:
     version(root, "1", published=1)
     version(root, "2", published=2)
     code = f"""
@@ -473,7 +473,7 @@ housekeep(DataRoot(Path({str(root.root)!r})), keep_versions=1)
     assert names(root.index) == ["2" * 16]
 
 
-def test_what_can_not_be_removed_is_named_and_the_rest_goes(
+def test_an_entry_that_can_not_be_removed_is_named_and_the_rest_goes(
     root: DataRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full_house(root)
@@ -495,7 +495,7 @@ def test_what_can_not_be_removed_is_named_and_the_rest_goes(
     assert names(root.vectors) == names(root.queries) == names(root.spark_events) == []
 
 
-def test_it_is_a_command_too(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_housekeeping_is_a_command_too(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     full_house(DataRoot(data))
     assert main(["--keep-versions=1", "--keep-days=32"]) == 0
     assert names(data / "index") == ["2" * 16]
@@ -504,7 +504,7 @@ def test_it_is_a_command_too(data: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "error: keep_versions is 0: give 1 or more." in capsys.readouterr().err
 
 
-def test_airflow_runs_it_as_asked(data: Path, tmp_path: Path) -> None:
+def test_airflow_runs_housekeeping_with_the_params_of_its_form(data: Path, tmp_path: Path) -> None:
     full_house(DataRoot(data))
     said: list[str] = []
     run = run_dag("housekeeping", {"keep_versions": 1, "keep_days": 32}, tmp_path / "airflow", said.append)

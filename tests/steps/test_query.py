@@ -93,7 +93,7 @@ def test_the_random_picture_is_the_seeds(root: DataRoot) -> None:
     assert first == again != other
 
 
-def test_more_neighbours_than_pictures_is_said(root: DataRoot) -> None:
+def test_a_k_above_the_number_of_pictures_is_noted(root: DataRoot) -> None:
     told = ask(root, query=picture_id(0), k=PICTURES)
     assert len(told["neighbours"]) == PICTURES - 1
     assert (
@@ -110,7 +110,7 @@ def test_too_few_candidates_fall_back_to_exact_search_and_say_so(root: DataRoot,
     assert [neighbour["id"] for neighbour in told["neighbours"]] == [id_ for id_, _ in exact(7, 5)]
 
 
-def test_too_few_pictures_to_hash_are_searched_exactly_and_that_is_said(root: DataRoot) -> None:
+def test_too_few_pictures_to_hash_are_searched_exactly_with_a_note(root: DataRoot) -> None:
     told = ask(root, query=picture_id(7))
     assert (told["method"], told["overlap"]) == ("exact", 1.0)
     assert told["note"] == f"{PICTURES} pictures are too few to hash, so the search is exact."
@@ -143,12 +143,12 @@ def test_a_picture_of_other_weights_is_refused(root: DataRoot, tmp_path: Path) -
         ({"version": "0" * 16}, "is not a complete index"),
     ],
 )
-def test_senseless_questions_are_one_sentence(root: DataRoot, options: dict[str, Any], sentence: str) -> None:
+def test_invalid_queries_are_one_sentence(root: DataRoot, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(LookalikeError, match=sentence):
         ask(root, **options)
 
 
-def test_a_picture_that_is_not_in_the_index_is_embedded_by_the_model_that_made_it(
+def test_a_picture_from_outside_is_embedded_by_the_model_of_the_index(
     embedded: DataRoot, tmp_path: Path
 ) -> None:
     write_picture(tmp_path / "new.png", seed=1, size=(300, 200))
