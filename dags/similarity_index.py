@@ -8,7 +8,7 @@ with a montage.
 | task | does | leaves in the data root |
 |---|---|---|
 | `sources` | draws the sample, downloads Stanford Cars, or finds your folder | `sources/` |
-| `catalog` | joins pictures and labels, quarantines unusable files with a reason | `catalog/catalog.parquet` |
+| `catalog` | joins pictures and labels, quarantines unusable files | `catalog/catalog.parquet` |
 | `changes` | compares with the last index; ends a scheduled run if nothing is new | |
 | `embed` | resizes to 224 x 224 and embeds what is new | `resized/`, `embeddings/` |
 | `vectors` | assembles one vector column (Spark) | `vectors/` |

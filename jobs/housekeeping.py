@@ -135,7 +135,7 @@ def _vectors(root: DataRoot, since: float) -> Going:
 def _named_by_versions(
     root: DataRoot, folder: Path, kind: Literal["catalog", "calibration"], gone: set[Path], since: float
 ) -> Going:
-    """What is in ``folder`` and is named neither by its pointer nor by the manifest of a version that stays."""
+    """What is in ``folder``, named neither by its pointer nor by the manifest of a version that stays."""
     used = set[str]()
     for version in set(_hashes(root.index)) - gone:
         with suppress(LookalikeError):  # a version without a readable manifest can't be searched
@@ -155,7 +155,7 @@ def _hashes(folder: Path) -> list[Path]:
 
 
 def _unused(folder: Path, kept: Callable[[], set[str]], since: float) -> Iterator[tuple[Path, int]]:
-    """Folders named by their content, not links, that are neither kept nor recently used, with their bytes."""
+    """Folders (no links) named by their content, neither kept nor recently used, with their bytes."""
     for entry in _hashes(folder):
         if entry.is_dir() and not entry.is_symlink():
             _, size = _look(entry)  # slow, so it comes before the checks of what may change meanwhile

@@ -78,9 +78,7 @@ def answer(
     if result["note"]:
         log.warning(result["note"])
     if result["overlap"] is not None:
-        log.info(
-            f"{result['method']} search found {result['overlap']:.0%} of the neighbours that exact search finds"
-        )
+        log.info(f"{result['method']} search found {result['overlap']:.0%} of the exact search's neighbours")
     searched = SearchedIndex(
         version=index.version,
         images=manifest["images"],

@@ -107,8 +107,9 @@ def _count(pictures: DataFrame, store: EmbeddingStore, dimension: int) -> int:
     assert counted is not None
     if counted["unsound"]:
         raise LookalikeError(
-            f"{counted['unsound']:,} embeddings in {store.folder} are not {dimension} finite values other than "
-            f"zero (picture {counted['first']} is the first): delete that folder and run the step embed again."
+            f"{counted['unsound']:,} embeddings in {store.folder} are not {dimension} finite values other "
+            f"than zero (picture {counted['first']} is the first): delete that folder and run the step embed "
+            "again."
         )
     count: int = counted["count"]
     return count

@@ -59,7 +59,7 @@ def measure_engines(
 
 
 def _embed_on_cluster(root: DataRoot, pictures: Sequence[Picture], model: Model) -> float:
-    """The seconds that the cluster of the running session takes to embed ``pictures`` into the emptied ``root``."""
+    """Seconds in which the session's cluster embeds ``pictures`` into the emptied ``root``."""
     empty(root)
     outcomes: list[Outcome] = []
     progress = Progress(len(pictures), "pictures", log)

@@ -49,7 +49,7 @@ All = Callable[[], Floats]
 def measure_forwards(
     folder: Path, pictures: Sequence[Picture], weights: Weights, precisions: Sequence[str], repeats: int
 ) -> list[Quantity]:
-    """Embed the ready pixels of some ``pictures`` in every way that this machine supports; print the rates."""
+    """Embed the pixels of some ``pictures`` in every way that this machine supports; print the rates."""
     pixels = on_all_cores(_pixels, pictures[: min(PICTURES, len(pictures)) // BATCH * BATCH])
     ways = _ways(np.stack(pixels), weights, precisions, folder)
     embeddings = {}

@@ -32,7 +32,7 @@ def median_seconds(ask: Callable[[int], object], repeats: int) -> float:
 
 
 def turn_by_turn(ways: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, NDArray[np.float64]]:
-    """What each way measures, ``repeats`` times, in turns, so that other load on the machine affects all alike."""
+    """What each way measures, ``repeats`` times, in turns, so that other load affects all alike."""
     measured: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(1, repeats + 1):
         for name, measure in ways.items():

@@ -34,8 +34,8 @@ class Stock:
 def best_stock(vectors: Floats, queries: Rows, true: Rows, scale: float, seed: int) -> Stock:
     """The best of ``WIDTHS`` and 1 to ``MOST_TABLES`` tables over whole (n, 512) ``vectors``.
 
-    ``queries`` (q,) are the rows of the query pictures and ``true`` (q, k) their neighbours; ``scale`` is the projected
-    distance between fifth neighbours.
+    ``queries`` (q,) are the rows of the query pictures and ``true`` (q, k) their neighbours; ``scale`` is
+    the projected distance between fifth neighbours.
     """
     projected = vectors @ draw_planes(seed, MOST_TABLES, vectors.shape[1]).T
     # If nothing else reaches the target, buckets that hold everything do.

@@ -27,7 +27,7 @@ STEPS: dict[str, Callable[[DataRoot], object]] = {
 
 
 def show_workers(folder: Path, real: Floats, pictures: int) -> None:
-    """Build the index of ``pictures`` clustered vectors twice, each time from nothing, and print the times."""
+    """Build the index of ``pictures`` clustered vectors twice, from nothing, and print the times."""
     root = DataRoot(folder / "root-workers")
     in_process(make_root, root, real, pictures)
     taken, versions = {}, set[str]()

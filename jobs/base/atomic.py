@@ -177,7 +177,7 @@ def _clear(leftover: Path) -> None:
     with suppress(OSError):
         if leftover.is_dir() and not leftover.is_symlink():
             with _lock(leftover, required=True):
-                # A writer that has just made the folder, and not locked it yet, finds it gone and makes another.
+                # A writer that has made the folder, but not locked it yet, finds it gone and makes another.
                 moved = re.sub("[0-9a-f]{8}$", uuid.uuid4().hex[:8], leftover.name)
                 leftover = leftover.rename(leftover.with_name(moved))
         _remove(leftover)

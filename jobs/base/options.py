@@ -266,7 +266,7 @@ KEEP_VERSIONS = Option(
     minimum=1,
     title="Index versions",
     section="Housekeeping",
-    help="How many of the last published versions to keep. The current one and the last one built always stay.",
+    help="How many of the last published versions to keep. The current one and the last one built stay.",
 )
 KEEP_DAYS = Option(
     name="keep_days",

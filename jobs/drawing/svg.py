@@ -102,7 +102,7 @@ def percents(axis: Axis) -> None:
 def note(
     axes: Axes, lines: Sequence[str], point: tuple[float, float], offset: tuple[float, float], **more: Any
 ) -> None:
-    """Write ``lines`` beside ``point``, each as a text of its own, because SVG can align only single lines."""
+    """Write ``lines`` beside ``point``, each as its own text, because SVG can align only single lines."""
     for number, line in enumerate(lines):
         shifted = (offset[0], offset[1] - LINE * number)
         axes.annotate(line, point, shifted, textcoords="offset points", **more)

@@ -58,7 +58,7 @@ class ImageEmbedder:
                 lambda: _load(model), model.backbone, model.precision, self.threads, kept
             )
         self.batch = 16 if device == "cpu" else 64
-        """Pictures per call of ``forward``: enough for full speed, few enough that all threads end together."""
+        """Pictures per call of ``forward``: enough for full speed, few enough to end together."""
 
     def __call__(self, images: Image.Image | Sequence[Image.Image]) -> NDArray[np.float32]:
         """Embed one RGB picture -> (d,), or n of them -> (n, d); float32, not normalised."""

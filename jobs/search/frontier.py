@@ -45,7 +45,7 @@ def sketch_frontier(
 
 
 def stock_frontier(opened: Sequence[Part], sketch: Sketch, own: Rows, true: Rows) -> list[list[float]]:
-    """[share compared, recall, tables] of Spark's search: all with an equal hash in any of 1, 2, 3 ... tables."""
+    """[share compared, recall, tables] of Spark's search: an equal hash in any of 1, 2, 3 ... tables."""
     of_own = _rows(opened, sketch, own)[0]
     of_true = _rows(opened, sketch, true.ravel())[0].reshape(*true.shape, -1)
     recalls = np.logical_or.accumulate(of_true == of_own[:, None], axis=2).mean(axis=(0, 1))

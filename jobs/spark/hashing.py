@@ -37,7 +37,7 @@ def hashed(
 ) -> DataFrame:
     """``pictures`` (id, vector) as rows to be packed; the models are written into ``index``.
 
-    With ``base``, its models are copied and the pictures it holds keep their hashes: only new ones are hashed.
+    With ``base``, its models are copied and its pictures keep their hashes: only new ones are hashed.
     """
     if base:
         for model in (base.lsh_model, base.reduction):

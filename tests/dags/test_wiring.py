@@ -132,14 +132,14 @@ def arguments_of(dagbag: DagBag, dag_id: str, task_id: str) -> list[str]:
 
 def test_spark_steps_are_given_the_names_they_work_on(dagbag: DagBag) -> None:
     """By what the tasks before them returned, never by a pointer that another run may move."""
-    told = {
+    results = {
         "vectors": {"catalog": "embed", "fingerprint": "embed"},
         "calibrate": {"vectors": "vectors"},
         "index": {"vectors": "vectors", "calibration": "calibrate"},
         "neighbours": {"index-version": "index"},
         "query": {"index-version": "index"},
     }
-    for task_id, names in told.items():
+    for task_id, names in results.items():
         arguments = arguments_of(dagbag, "similarity_index", task_id)
         for name, giver in names.items():
             value = f"{{{{ ti.xcom_pull(task_ids='{giver}')['{name.replace('-', '_')}'] }}}}"

@@ -1,4 +1,4 @@
-"""Backbones are told apart by nothing but what they tell of themselves: a toy beside ResNet-18."""
+"""Backbones differ only in what their description says: a toy backbone beside ResNet-18."""
 
 from __future__ import annotations
 

@@ -102,7 +102,8 @@ def test_torch_takes_the_processors_numbers_for_what_they_are(pixels: Pixels) ->
     forward, _ = torch_forward(network(), RESNET18, "fp32", "cpu")
     values = torch.from_numpy(pixels[:4]).permute(0, 3, 1, 2).double() / 255
     mean, std = (
-        torch.tensor(told)[:, None, None].double() for told in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        torch.tensor(output)[:, None, None].double()
+        for output in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     )
     with torch.inference_mode():
         expected = network().double()((values - mean) / std).float().numpy()
@@ -208,8 +209,8 @@ except LookalikeError as error:
 def test_bf16_is_refused_where_the_processor_lacks_it() -> None:
     """As OpenVINO sees an older processor; before any weights are loaded."""
     old = os.environ | {"OV_CPU_MAX_ISA": "AVX2"}
-    told = subprocess.check_output([sys.executable, "-c", REFUSED], env=old, text=True)
-    assert told == "precision is bf16, which this processor does not compute: choose fp32.\n"
+    output = subprocess.check_output([sys.executable, "-c", REFUSED], env=old, text=True)
+    assert output == "precision is bf16, which this processor does not compute: choose fp32.\n"
 
 
 BUILT = """

@@ -59,8 +59,8 @@ def test_picture_that_crashes_the_decoder_is_quarantined_and_the_rest_embedded(
         (pictures / f"hostile{number}.jpg").write_bytes(content)
     root = take_in(tmp_path)
     monkeypatch.setattr("jobs.embedding.process._serve", crashing.serve)
-    told = embed_catalog(root, MODEL)
-    assert (told["embedded"], told["quarantined"]) == (COUNT, 2)
+    result = embed_catalog(root, MODEL)
+    assert (result["embedded"], result["quarantined"]) == (COUNT, 2)
     reasons = {Path(row["path"]).name: row["reason"] for row in read_catalog(root) if row["reason"]}
     assert reasons == {f"hostile{number}.jpg": f"crashes the decoder ({name})" for number in range(2)}
     assert store_of(root).ids() == {content_id(file.read_bytes()) for file in pictures.glob("[0-9]*.jpg")}

@@ -106,9 +106,9 @@ from jobs.embedding.weights import find_weights
 find_weights("random", RESNET18), find_weights({str(tmp_path / "weights.pth")!r}, RESNET18)
 print(*sys.modules)
 """
-    told = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert "jobs.embedding.weights" in told
-    assert not {"torch", "torchvision", "numpy"} & set(told)
+    modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "jobs.embedding.weights" in modules
+    assert not {"torch", "torchvision", "numpy"} & set(modules)
 
 
 @pytest.mark.parametrize("content", [b"", b"other"])

@@ -105,8 +105,8 @@ def addresses() -> list[tuple[str, str]]:
 def test_without_a_login_every_route_answers_401(
     everybody: dict[str, TestClient], method: str, address: str
 ) -> None:
-    told = everybody["anonymous"].request(method, address, headers=OURS, follow_redirects=False)
-    assert told.status_code == 401
+    response = everybody["anonymous"].request(method, address, headers=OURS, follow_redirects=False)
+    assert response.status_code == 401
     broken = everybody["anonymous"].request(method, address, headers={"Authorization": "Bearer x.y.z"})
     assert broken.status_code in (401, 403)
 
@@ -133,13 +133,13 @@ def test_the_health_page_and_the_way_to_the_login_need_none(
     "address", ["/", f"/pictures/{picture_id(0)}", "/find", "/runs", f"/runs/{RUN}", "/quarantine"]
 )
 def test_pages_are_shown_and_nothing_in_them_is_markup(viewer: TestClient, address: str) -> None:
-    told = viewer.get(PREFIX + address)
-    assert told.status_code == 200
-    assert "<h1>" in told.text
-    policy = told.headers["content-security-policy"]
+    response = viewer.get(PREFIX + address)
+    assert response.status_code == 200
+    assert "<h1>" in response.text
+    policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "frame-ancestors 'self'" in policy and "unsafe" not in policy
-    assert told.headers["x-content-type-options"] == "nosniff"
-    for tag, attributes in tags(told.text):
+    assert response.headers["x-content-type-options"] == "nosniff"
+    for tag, attributes in tags(response.text):
         names = {name for name, _ in attributes}
         assert "style" not in names and not any(name.startswith("on") for name in names), (tag, attributes)
         assert tag != "style" and (tag != "script" or "src" in names), (tag, attributes)
@@ -169,14 +169,14 @@ def test_every_address_in_the_pages_is_there(viewer: TestClient) -> None:
     seen, waiting = set[str](), [f"{PREFIX}/", f"{PREFIX}/runs", f"{PREFIX}/find", f"{PREFIX}/quarantine"]
     while waiting:
         address = waiting.pop()
-        told = viewer.get(address)
-        assert told.status_code == 200, address
+        response = viewer.get(address)
+        assert response.status_code == 200, address
         if (
             address.partition("?")[0].endswith(("report.html", ".json"))
-            or "html" not in told.headers["content-type"]
+            or "html" not in response.headers["content-type"]
         ):
             continue
-        for link in re.findall(r'(?:href|src)="([^"#]+)"', told.text):
+        for link in re.findall(r'(?:href|src)="([^"#]+)"', response.text):
             target = link.replace("&amp;", "&")
             target = f"{PREFIX}/{target}" if target.startswith("?") else target
             assert target.startswith(PREFIX)
@@ -199,8 +199,8 @@ def test_a_click_shows_the_stored_neighbours(viewer: TestClient, index: Index) -
 def test_a_run_shows_its_montage_and_neighbours(viewer: TestClient) -> None:
     page = viewer.get(f"{PREFIX}/runs/{RUN}?dag_id=similarity_index").text
     assert "montage.png" in page and page.count('class="badge"') == 5
-    told = viewer.get(f"{PREFIX}/runs/{RUN}/neighbours.json").json()
-    assert told["query"]["id"] == picture_id(0)
+    response = viewer.get(f"{PREFIX}/runs/{RUN}/neighbours.json").json()
+    assert response["query"]["id"] == picture_id(0)
     assert viewer.get(f"{PREFIX}/runs/{RUN}/montage.png").content.startswith(b"\x89PNG")
 
 
@@ -234,10 +234,10 @@ def test_what_is_not_ours_to_show_is_not_found(viewer: TestClient, address: str)
 
 
 def test_the_report_may_not_run_scripts(viewer: TestClient) -> None:
-    told = viewer.get(f"{PREFIX}/versions/current/report.html")
-    assert told.status_code == 200
-    assert "script-src" not in told.headers["content-security-policy"]
-    assert "default-src 'none'" in told.headers["content-security-policy"]
+    response = viewer.get(f"{PREFIX}/versions/current/report.html")
+    assert response.status_code == 200
+    assert "script-src" not in response.headers["content-security-policy"]
+    assert "default-src 'none'" in response.headers["content-security-policy"]
 
 
 def upload(client: TestClient, content: bytes, **headers: str) -> Any:
@@ -249,9 +249,9 @@ def test_an_upload_is_encoded_again_under_a_new_name(user: TestClient, root: Dat
     exif[0x010E] = "where I live"
     exif[0x0112] = 6  # to be turned
     sent = encoded(picture(5, (3000, 1000)), "JPEG", exif=exif)
-    told = upload(user, sent)
-    assert told.status_code == 200, told.text
-    kept = Path(told.json()["query"])
+    response = upload(user, sent)
+    assert response.status_code == 200, response.text
+    kept = Path(response.json()["query"])
     assert kept.parent == root.uploads and re.fullmatch(r"uploaded-[0-9a-f]{12}\.jpg", kept.name)
     assert b"where I live" not in kept.read_bytes()
     with Image.open(kept) as image:
@@ -272,15 +272,15 @@ def test_a_bad_upload_gets_a_sentence(
     user: TestClient, root: DataRoot, content: bytes, sentence: str
 ) -> None:
     before = set(root.uploads.glob("*"))
-    told = upload(user, content)
-    assert told.status_code == 400
-    assert told.json()["detail"].startswith(sentence)
+    response = upload(user, content)
+    assert response.status_code == 400
+    assert response.json()["detail"].startswith(sentence)
     assert set(root.uploads.glob("*")) == before
 
 
 def test_an_upload_above_the_size_limit_is_cut_off(user: TestClient) -> None:
-    told = upload(user, b"\xff\xd8" + bytes(MAX_BYTES))
-    assert (told.status_code, told.json()["detail"]) == (413, "The file is larger than 20 MB.")
+    response = upload(user, b"\xff\xd8" + bytes(MAX_BYTES))
+    assert (response.status_code, response.json()["detail"]) == (413, "The file is larger than 20 MB.")
 
 
 def test_a_viewer_can_neither_upload_nor_restore_a_version(
@@ -291,8 +291,8 @@ def test_a_viewer_can_neither_upload_nor_restore_a_version(
     assert "data-drop" in everybody["user"].get(f"{PREFIX}/find").text
     assert "data-restore" not in everybody["viewer"].get(f"{PREFIX}/runs").text
     assert "data-restore" in everybody["user"].get(f"{PREFIX}/runs").text
-    told = everybody["viewer"].post(f"{PREFIX}/versions/{index.version}/current", headers=OURS)
-    assert told.status_code == 403
+    response = everybody["viewer"].post(f"{PREFIX}/versions/{index.version}/current", headers=OURS)
+    assert response.status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -324,8 +324,8 @@ def test_an_earlier_version_is_restored(
     page = everybody["admin"].get(f"{PREFIX}/runs").text
     (earlier,) = re.findall(r'data-restore="(\w+)"', page)
     assert earlier != index.version and page.count('class="current"') == 1
-    told = everybody["admin"].post(f"{PREFIX}/versions/{earlier}/current", headers=OURS)
-    assert told.json() == {"version": earlier}
+    response = everybody["admin"].post(f"{PREFIX}/versions/{earlier}/current", headers=OURS)
+    assert response.json() == {"version": earlier}
     assert open_index(root).version == earlier
     assert json.loads(open_index(root).published_file.read_text())["run"] == "first"
     publish(root, index.version)
@@ -339,11 +339,11 @@ def test_a_corrupt_version_is_not_restored(
     whole = captions.read_bytes()
     captions.write_bytes(whole[:-1] + b"!")
     try:
-        told = everybody["op"].post(f"{PREFIX}/versions/{other.name}/current", headers=OURS)
+        response = everybody["op"].post(f"{PREFIX}/versions/{other.name}/current", headers=OURS)
     finally:
         captions.write_bytes(whole)
-    assert told.status_code == 400
-    assert "is not what was written" in told.json()["detail"]
+    assert response.status_code == 400
+    assert "is not what was written" in response.json()["detail"]
     assert open_index(root) == index
 
 
@@ -353,8 +353,8 @@ def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
     admin, gone = everybody["admin"], Index(root.index / ("d" * 16))
     shutil.copytree(index.folder, gone.folder)
     shutil.copytree(root.query_folder(RUN), root.query_folder("outlives"))
-    told = root.query_folder("outlives") / "neighbours.json"
-    for file in (told, gone.manifest_file):
+    response = root.query_folder("outlives") / "neighbours.json"
+    for file in (response, gone.manifest_file):
         file.write_text(file.read_text().replace(index.version, gone.version))
     whole = admin.get(f"{PREFIX}/runs/outlives").text
     assert gone.version in admin.get(f"{PREFIX}/runs").text
@@ -378,7 +378,7 @@ def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
     outlives = admin.get(f"{PREFIX}/runs/outlives").text
     assert f"versions/{gone.version}/" not in outlives and "has been removed since" in outlives
     assert "montage.png" in outlives
-    told.unlink()
+    response.unlink()
     assert "Searching" in admin.get(f"{PREFIX}/runs/outlives").text
     assert open_index(root) == index
     remove(root.query_folder("outlives"))
@@ -388,9 +388,9 @@ def test_before_there_is_an_index_pages_say_so(
     viewer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOOKALIKE_DATA", str(tmp_path))
-    told = viewer.get(f"{PREFIX}/")
-    assert told.status_code == 404
-    assert "run the DAG similarity_index first" in told.text
+    response = viewer.get(f"{PREFIX}/")
+    assert response.status_code == 404
+    assert "run the DAG similarity_index first" in response.text
     assert "There is none yet" in viewer.get(f"{PREFIX}/runs").text
     assert "Nothing is quarantined" in viewer.get(f"{PREFIX}/quarantine").text
 

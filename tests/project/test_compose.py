@@ -39,8 +39,8 @@ def test_secrets_are_only_where_they_are_needed() -> None:
     def holders(name: str) -> set[str]:
         return {
             service
-            for service, told in SERVICES.items()
-            if any(f"${{{name}" in str(value) for value in told.get("environment", {}).values())
+            for service, finished in SERVICES.items()
+            if any(f"${{{name}" in str(value) for value in finished.get("environment", {}).values())
         }
 
     assert holders("JWT_SECRET") == {"api-server", "scheduler"}
@@ -117,9 +117,9 @@ def test_a_checkout_that_containers_can_not_read_is_reported(tmp_path: Path) -> 
     shutil.copy(PROJECT / "cluster" / "up.sh", tmp_path / "cluster")
     closed = tmp_path / "jobs" / "embed.py"
     closed.touch(mode=0o640)
-    told = subprocess.run([tmp_path / "cluster" / "up.sh"], capture_output=True, text=True)
-    assert told.returncode == 1 and not told.stdout
-    assert "error: jobs/embed.py is not readable for all users" in told.stderr
+    finished = subprocess.run([tmp_path / "cluster" / "up.sh"], capture_output=True, text=True)
+    assert finished.returncode == 1 and not finished.stdout
+    assert "error: jobs/embed.py is not readable for all users" in finished.stderr
 
 
 def test_docker_takes_the_file(tmp_path: Path) -> None:
@@ -127,10 +127,10 @@ def test_docker_takes_the_file(tmp_path: Path) -> None:
     if shutil.which("docker") is None and shutil.which("docker-compose") is None:
         pytest.skip("no Docker Compose here")
     named = re.findall(r"\$\{(\w+):\?", (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8"))
-    told = subprocess.run(
+    finished = subprocess.run(
         [compose, "config", "--quiet"],
         env=os.environ | dict.fromkeys(named, "x"),
         capture_output=True,
         text=True,
     )
-    assert told.returncode == 0, told.stderr
+    assert finished.returncode == 0, finished.stderr

@@ -1,4 +1,4 @@
-"""The Spark session tells how far it is."""
+"""The Spark session: its progress and its errors."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_long_work_logs_its_progress_until_it_ends(
     with caplog.at_level(logging.INFO, logger="jobs.spark.session"), spark_session("slow") as session:
         assert "progress of slow" in [thread.name for thread in threading.enumerate()]
         assert session.range(0, 8, 1, 8).mapInArrow(slowly, "id long").count() == 8
-    told = [record.message for record in caplog.records]
-    assert any(line.startswith("Spark stage") and line.endswith("of 8 tasks") for line in told)
+    lines = [record.message for record in caplog.records]
+    assert any(line.startswith("Spark stage") and line.endswith("of 8 tasks") for line in lines)
     assert "progress of slow" not in [thread.name for thread in threading.enumerate()]
 
 

@@ -1,4 +1,4 @@
-"""How pictures get their labels: by CSV or by folder, each split on its own, and what is told about it."""
+"""How pictures get their labels, by CSV or by folder and within each split, and what is reported about it."""
 
 from __future__ import annotations
 
@@ -278,6 +278,6 @@ def test_wrong_argument_is_one_line_and_status_2(
     main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert len(said.splitlines()) == 1
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("error: ")
+    assert len(stderr.splitlines()) == 1

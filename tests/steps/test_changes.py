@@ -1,4 +1,4 @@
-"""What has landed since the last index, by content."""
+"""The changes since the last index, by content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gallery that the pages read: every picture in every order, found without looking at the others."""
+"""The gallery that the pages read: every picture in every order, found without reading the others."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ PICTURES = 260
 
 
 class Run:
-    """The tasks of one DAG run: each is told what the ones before it returned."""
+    """The tasks of one DAG run: each is given what the earlier ones returned."""
 
     def __init__(self, root: DataRoot, first: int, end: int) -> None:
         self.root = root
