@@ -26,7 +26,7 @@ from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
 log = logging.getLogger(__name__)
 
 FORMAT = 2
-"""Of the whole version: its manifest names what else belongs to it."""
+"""Of the whole version, whose files the manifest lists."""
 PUBLISHED_FORMAT = 1
 """Of ``published.json``."""
 BUILT = "built"
@@ -40,7 +40,7 @@ class Lsh(TypedDict):
     bucket_length: float
     seed: int
     reduced_dimension: int | None
-    """Dimensions that the PCA leaves; None where whole vectors are hashed."""
+    """Dimensions that the PCA leaves; None if whole vectors are hashed."""
 
 
 class Recall(TypedDict):
@@ -52,15 +52,15 @@ class Recall(TypedDict):
     lower_bound: float
     queries: int
     p10: NotRequired[float]
-    """What nine queries in ten reach."""
+    """Nine queries in ten reach at least this."""
     distribution: NotRequired[list[int]]
-    """How many queries found 0, 1 ... k of their true neighbours."""
+    """How many queries found 0, 1 ... k of their true nearest neighbours."""
     disjoint: NotRequired[bool]
     """Whether other pictures asked than those that calibrated the index; False if there were too few."""
     tries: NotRequired[int]
     """Numbers of candidates that were measured until the last one."""
     predicted: NotRequired[float | None]
-    """What the calibration promised; None where params overrule it."""
+    """What the calibration promised; None if params override it."""
 
 
 class FileStamp(TypedDict):
@@ -85,14 +85,14 @@ class Manifest(TypedDict):
     """The source's name and the catalog's counts."""
     lsh: Lsh
     hashes_kept_of: str | None
-    """The version whose hashes were taken over."""
+    """The version whose hashes were reused; None if every picture was hashed."""
     spark: str
     search: str
-    """``sketch``, or ``exact`` where pictures are too few to hash."""
+    """``sketch``, or ``exact`` if there are too few pictures to hash."""
     candidates: int
     """Pictures that a query re-ranks by exact distance."""
     candidates_fraction: float
-    """Their share of all, over all parts."""
+    """Their share of all pictures, summed over the parts."""
     bytes_read: float
     """Bytes that a query reads, as a share of all vectors."""
     clipped: NotRequired[float]
@@ -105,7 +105,7 @@ class Published(TypedDict):
     """``published.json``: when a version was published."""
 
     run: str | None
-    """The run that published the version; None where that was done by hand."""
+    """The run that published the version; None if it was published by hand."""
     at: str
     """ISO 8601, UTC."""
 
@@ -127,12 +127,12 @@ class Index:
 
     @property
     def reduction(self) -> Path:
-        """The saved PCAModel that is applied before hashing; absent where search is exact."""
+        """The saved PCAModel that is applied before hashing; absent if search is exact."""
         return self.folder / "reduction"
 
     @property
     def sketch(self) -> Path:
-        """How hashes are packed and decoded; absent where search is exact."""
+        """How hashes are packed and decoded; absent if search is exact."""
         return self.folder / "sketch.npz"
 
     @property
@@ -157,7 +157,7 @@ class Index:
 
     @property
     def gallery_file(self) -> Path:
-        """SQLite: what pages and look-ups read of this version's pictures."""
+        """SQLite: what the pages and look-ups read about this version's pictures."""
         return self.folder / "gallery.db"
 
     @property
@@ -166,9 +166,9 @@ class Index:
         return self.folder / "published.json"
 
     def published(self) -> Published | None:
-        """What ``published_file`` says, None before.
+        """The content of ``published_file``; None before the version is published.
 
-        Raises LookalikeError where it is corrupt or of another format.
+        Raises LookalikeError if it is corrupt or of another format.
         """
         try:
             return read_document(
@@ -185,7 +185,7 @@ class Index:
         return self.folder / "manifest.json"
 
     def manifest(self) -> Manifest:
-        """Raises LookalikeError where the version is missing, incomplete, corrupt or of another format."""
+        """Raises LookalikeError if the version is missing, incomplete, corrupt or of another format."""
         try:
             return read_document(
                 self.manifest_file, Manifest, FORMAT, "run the DAG similarity_index, which rebuilds the index"
@@ -220,8 +220,8 @@ class Index:
                     yield file
 
     def verify(self, *, content: bool = False) -> None:
-        """Raises LookalikeError where a file that the manifest names is missing or of other size
-        or, with ``content``, which reads it all, of other content."""
+        """Raises LookalikeError if a file that the manifest lists is missing or has another size
+        or, with ``content``, which reads every byte, another content."""
         for name, stamp in self.manifest()["files"].items():
             file = self.folder / name
             if not file.is_file() or file.stat().st_size != stamp["bytes"]:
@@ -236,19 +236,19 @@ class Index:
 def open_index(root: DataRoot, version: str = CURRENT) -> Index:
     """Open a version by its name, the published one (``current``) or the last one (``built``).
 
-    It counts as used, and is not cleaned up for a day.
-    Raises LookalikeError where there is none, or it is not complete.
+    It counts as used, so housekeeping keeps it for a day.
+    Raises LookalikeError if there is none, or it is not complete.
     """
     index = name_index(root, version)
     if version != index.version:
-        log.info(f"taking the {version} index, {index.version}")
+        log.info(f"using the {version} index, {index.version}")
     in_use(index.folder)
     index.verify()
     return index
 
 
 def name_index(root: DataRoot, version: str = CURRENT) -> Index:
-    """As ``open_index``, but the version itself is not looked at."""
+    """Like ``open_index``, but without looking at the version's files."""
     if version in (BUILT, CURRENT):
         try:
             version = (root.index / version).read_text(encoding="utf-8").strip()
@@ -265,7 +265,7 @@ def name_index(root: DataRoot, version: str = CURRENT) -> Index:
 
 
 def point_to_index(root: DataRoot, pointer: str, index: Index) -> None:
-    """Let ``built`` or ``current`` name ``index``, in one step."""
+    """Make ``built`` or ``current`` name ``index``, in one step."""
     write_text(root.index / pointer, index.version + "\n")
 
 

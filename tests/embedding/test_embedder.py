@@ -85,7 +85,7 @@ def test_vectors_are_those_of_torchvisions_own_network(weights: Weights, geometr
     assert_close(found[-1], expected[-1])  # of 224 x 224, so that nothing was resized
 
 
-def test_runtime_is_the_one_that_is_asked_for(embedder: ImageEmbedder, weights: Weights) -> None:
+def test_runtime_is_the_requested_one(embedder: ImageEmbedder, weights: Weights) -> None:
     assert embedder.runtime.startswith("OpenVINO ")  # what is fastest on a processor
     by_torch = ImageEmbedder(Model(RESNET18, weights), runtime="torch", device="cpu")
     assert by_torch.runtime.startswith("PyTorch ")
@@ -101,7 +101,7 @@ def test_a_files_bytes_become_the_pixels_that_are_embedded(embedder: ImageEmbedd
     np.testing.assert_array_equal(embedder.forward(pixels[None])[0], embedder(image))
 
 
-def test_what_is_kept_of_the_weights_embeds_alike(
+def test_a_kept_conversion_embeds_the_same(
     embedder: ImageEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = EmbeddingStore(tmp_path).openvino

@@ -1,4 +1,4 @@
-"""The process that embeds: what crashes it, kills it or fills the disk costs little and is told."""
+"""The embedding process: a crash, a kill or a full disk costs little and is reported."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_picture_that_crashes_the_decoder_is_quarantined_and_the_rest_embedded(
         (pictures / f"hostile{number}.jpg").write_bytes(content)
     root = take_in(tmp_path)
     monkeypatch.setattr("jobs.embedding.process._serve", crashing.serve)
-    told = embed_catalog(root, MODEL)
-    assert (told["embedded"], told["quarantined"]) == (COUNT, 2)
+    result = embed_catalog(root, MODEL)
+    assert (result["embedded"], result["quarantined"]) == (COUNT, 2)
     reasons = {Path(row["path"]).name: row["reason"] for row in read_catalog(root) if row["reason"]}
     assert reasons == {f"hostile{number}.jpg": f"crashes the decoder ({name})" for number in range(2)}
     assert store_of(root).ids() == {content_id(file.read_bytes()) for file in pictures.glob("[0-9]*.jpg")}
@@ -68,26 +68,26 @@ def test_picture_that_crashes_the_decoder_is_quarantined_and_the_rest_embedded(
     assert embed_catalog(root, MODEL)["embedded"] == 0  # not tried again
 
 
-def test_crash_that_no_picture_is_to_blame_for_is_said(
+def test_a_crash_not_because_of_a_picture_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_pictures(tmp_path / "pictures", 3)
     root = take_in(tmp_path)
     monkeypatch.setattr("jobs.embedding.process._serve", crashing.serve_and_crash_forward)
-    with pytest.raises(LookalikeError, match="ended by SIGSEGV and no picture is to blame"):
+    with pytest.raises(LookalikeError, match=r"crashed \(SIGSEGV\), not because of a picture"):
         embed_catalog(root, MODEL)
     assert store_of(root).ids() == set()
 
 
 def child_of(process: int) -> int:
-    """The process that embeds for ``process``."""
+    """The embedding process of ``process``."""
     for file in Path(f"/proc/{process}/task/{process}/children").read_text().split():
         if b"spawn_main" in Path(f"/proc/{file}/cmdline").read_bytes():
             return int(file)
     raise LookupError
 
 
-def test_killed_from_outside_is_said_and_what_is_done_is_kept(tmp_path: Path) -> None:
+def test_a_kill_from_outside_is_reported_and_finished_shards_are_kept(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", 700)
     root = take_in(tmp_path)
 
@@ -98,7 +98,7 @@ def test_killed_from_outside_is_said_and_what_is_done_is_kept(tmp_path: Path) ->
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(KilledError, match="ended by SIGKILL from outside"):
+    with pytest.raises(KilledError, match=r"killed from outside \(SIGKILL\)"):
         embed_catalog(root, MODEL)
     killer.join()
     assert len(store_of(root).ids()) == 512
@@ -137,7 +137,7 @@ def test_full_disk_fails_in_a_sentence_and_goes_on_where_there_is_room_again(
     assert not list(small_disk.rglob(".tmp-*"))
 
 
-def test_bad_weights_are_told_by_the_one_who_asked(tmp_path: Path) -> None:
+def test_bad_weights_are_reported_by_the_process_that_asked_for_them(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures", 1)
     root = take_in(tmp_path)
     (tmp_path / "weights.pth").write_bytes(b"hello")
@@ -146,7 +146,9 @@ def test_bad_weights_are_told_by_the_one_who_asked(tmp_path: Path) -> None:
         embed_catalog(root, Model(RESNET18, weights))
 
 
-def test_what_nobody_foresaw_is_told_with_its_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_reported_with_its_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_pictures(tmp_path / "pictures", 1)
     root = take_in(tmp_path)
     with pytest.raises(RuntimeError, match="KeyError: 'bend'"):

@@ -1,4 +1,4 @@
-"""A backbone so small that it embeds in no time, and unlike ResNet-18 in all that a backbone tells of itself.
+"""A backbone small enough to embed at once, which differs from ResNet-18 in every property of a backbone.
 
 Everything stands in this module, so that processes that embed and Spark's workers can import it.
 """
