@@ -22,8 +22,9 @@ from jobs.embedding.model import RESIZED_QUALITY, Model
 from jobs.embedding.weights import find_weights
 from jobs.gallery import lay_out_gallery
 from jobs.store.gallery import ALL, open_gallery
+from jobs.store.manifest import Manifest
 from jobs.store.root import CURRENT, DataRoot, resized_file
-from jobs.store.versions import Index, Manifest, point_to_index
+from jobs.store.versions import Index, point_to_index
 from plugins.pages.app import PAGE
 from tests.support.airflow_server import Server, running_airflow
 

@@ -38,9 +38,10 @@ from jobs.base import options
 from jobs.base.atomic import remove
 from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
+from jobs.store.manifest import Manifest
 from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot, safe_name
 from jobs.store.vectors import Vectors
-from jobs.store.versions import BUILT, Index, Manifest, name_index
+from jobs.store.versions import BUILT, Index, name_index
 
 log = logging.getLogger(__name__)
 

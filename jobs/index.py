@@ -28,10 +28,11 @@ from jobs.spark.session import spark_session
 from jobs.store.calibrations import Calibration, open_calibration
 from jobs.store.catalog import read_counts
 from jobs.store.embeddings import EmbeddingStore
+from jobs.store.manifest import FORMAT, Lsh, Recall
 from jobs.store.packed import load_sketch, open_parts
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.vectors import Vectors, open_vectors
-from jobs.store.versions import BUILT, CAPTION, FORMAT, Index, Lsh, Recall, open_index, point_to_index
+from jobs.store.versions import BUILT, CAPTION, Index, open_index, point_to_index
 
 log = logging.getLogger(__name__)
 

@@ -58,7 +58,7 @@ FORMATS = (
         "MOMENTS_FORMAT",
         "the array `format`",
     ),
-    Format(["index/<version>/manifest.json"], "jobs.store.versions", "FORMAT"),
+    Format(["index/<version>/manifest.json"], "jobs.store.manifest", "FORMAT"),
     Format(
         ["index/<version>/packed/packed.json", "index/<version>/sketch.npz"],
         "jobs.store.packed",
@@ -67,7 +67,7 @@ FORMATS = (
     ),
     Format(["index/<version>/gallery.db"], "jobs.store.gallery", "FORMAT", "`PRAGMA user_version`"),
     Format(["index/<version>/report.json"], "jobs.report", "FORMAT"),
-    Format(["index/<version>/published.json"], "jobs.store.versions", "PUBLISHED_FORMAT"),
+    Format(["index/<version>/published.json"], "jobs.store.manifest", "PUBLISHED_FORMAT"),
     Format(["index/settings.json"], "jobs.store.settings", "FORMAT"),
     Format(["queries/<run>/neighbours.json"], "jobs.store.answers", "FORMAT"),
 )

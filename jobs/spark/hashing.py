@@ -21,8 +21,9 @@ from pyspark.sql import functions as F
 from jobs.lsh.sketch import make_sketch
 from jobs.spark.parts import ROW, unpack
 from jobs.store.calibrations import Calibration
+from jobs.store.manifest import Lsh
 from jobs.store.packed import Part, array_of, load_sketch, save_sketch
-from jobs.store.versions import Index, Lsh
+from jobs.store.versions import Index
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from jobs.base.errors import LookalikeError
 from jobs.store.documents import read_document, write_document
 from jobs.store.embeddings import ModelDescription
-from jobs.store.versions import Lsh, Recall
+from jobs.store.manifest import Lsh, Recall
 
 FORMAT = 2
 ANSWER, MONTAGE = "neighbours.json", "montage.png"

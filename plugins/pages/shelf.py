@@ -11,8 +11,9 @@ from typing import Any
 from jobs.base.errors import LookalikeError
 from jobs.store.answers import ANSWER, MONTAGE, Answer, read_answer
 from jobs.store.catalog import quarantine_file
+from jobs.store.manifest import Manifest
 from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
-from jobs.store.versions import Index, Manifest, name_index
+from jobs.store.versions import Index, name_index
 
 MOST_VERSIONS = 100
 Row = dict[str, Any]
