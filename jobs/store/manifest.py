@@ -1,4 +1,4 @@
-"""The manifest of an index version: what it was made of, how it is searched, what that was measured to find."""
+"""The manifest of an index version: what it was made of, how it is searched, what was measured on it."""
 
 from __future__ import annotations
 
