@@ -31,7 +31,7 @@ from plugins.pages.app import app
 from plugins.pages.uploads import MAX_BYTES
 from tests.support.airflow_app import people
 from tests.support.pictures import cut_jpeg, encoded, jpeg_that_claims, picture
-from tests.support.synthetic import make_index, make_root, picture_id, show_index
+from tests.support.synthetic import BESIDE, SIDE, make_index, make_root, picture_id, show_index
 
 PICTURES = 70
 HOSTILE_FILE = "<img src=x onerror=alert(1)>.jpg"
@@ -48,7 +48,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, spark: object) -> DataRoot:
     rows = read_catalog(root)
     rows[0] |= {"path": f"/pictures/{HOSTILE_FILE}", "label": HOSTILE_LABEL, "class_name": HOSTILE_LABEL}
     bad = {"status": "quarantined", "reason": "empty file", "id": None}
-    write_catalog([*rows, {**rows[1], **bad, "path": f"/pictures/bad {HOSTILE_FILE}"}], root)
+    write_catalog([*rows, {**rows[1], **bad, "path": f"/pictures/bad {HOSTILE_FILE}"}], root, BESIDE)
     write_whole_version(root, RUN)
     draw_montage(root, answer(root, RUN, query=picture_id(0)))
     return root
@@ -193,7 +193,7 @@ def test_a_click_shows_the_stored_neighbours(viewer: TestClient, index: Index) -
     shot = viewer.get(f"{PREFIX}/versions/{index.version}/pictures/{nearest[0]}.jpg")
     assert shot.headers["content-type"] == "image/jpeg" and "immutable" in shot.headers["cache-control"]
     with Image.open(io.BytesIO(shot.content)) as image:
-        assert image.size == (224, 224)
+        assert image.size == (SIDE, SIDE)
 
 
 def test_a_run_shows_its_montage_and_neighbours(viewer: TestClient) -> None:
@@ -343,7 +343,7 @@ def test_a_corrupt_version_is_not_restored(
     finally:
         captions.write_bytes(whole)
     assert response.status_code == 400
-    assert "is not what was written" in response.json()["detail"]
+    assert "is corrupt" in response.json()["detail"]
     assert open_index(root) == index
 
 
@@ -374,7 +374,7 @@ def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
         assert admin.get(f"{PREFIX}/{address}").status_code == 404, address
     assert admin.get(f"{PREFIX}/versions/{gone.version}/{picture}.jpg").status_code == 404
     put_back = admin.post(f"{PREFIX}/versions/{gone.version}/current", headers=OURS)
-    assert put_back.status_code == 400 and "is no complete index" in put_back.json()["detail"]
+    assert put_back.status_code == 400 and "is not a complete index" in put_back.json()["detail"]
     outlives = admin.get(f"{PREFIX}/runs/outlives").text
     assert f"versions/{gone.version}/" not in outlives and "has been removed since" in outlives
     assert "montage.png" in outlives
