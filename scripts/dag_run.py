@@ -16,7 +16,7 @@ from jobs.store.root import DataRoot
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 SPARK_HOOK = "airflow.task.hooks.airflow.providers.apache.spark"
-NOISE = ("::", "Spark-Submit cmd", "WARNING: Using incubator modules", "netlib-blas: ", "netlib-lapack: ")
+NOISE = ("::", "Spark-Submit cmd", "WARNING: Using incubator modules")
 """Beginnings of lines that need no action: Spark without a native BLAS computes in Java."""
 
 

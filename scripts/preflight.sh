@@ -21,7 +21,7 @@ fi
 java=java
 [ -n "${JAVA_HOME:-}" ] && java=$JAVA_HOME/bin/java
 if ! command -v "$java" >/dev/null; then
-    echo "error: Java, which Spark needs, is not installed: install Java 17 (Debian: apt-get install openjdk-17-jre-headless)." >&2
+    echo "error: Java is not installed, and Spark needs it: install Java 17 (Debian: apt-get install openjdk-17-jre-headless)." >&2
     exit 1
 fi
 version=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1)

@@ -1,4 +1,4 @@
-"""How many of the true nearest neighbours an index finds, asked of the index itself through Spark."""
+"""Measure the recall of an index, searched through Spark."""
 
 from __future__ import annotations
 

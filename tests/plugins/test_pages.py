@@ -355,12 +355,12 @@ def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
     admin, gone = everybody["admin"], Index(root.index / ("d" * 16))
     shutil.copytree(index.folder, gone.folder)
     shutil.copytree(root.query_folder(RUN), root.query_folder("outlives"))
-    response = root.query_folder("outlives") / "neighbours.json"
-    for file in (response, gone.manifest_file):
+    answer_file = root.query_folder("outlives") / "neighbours.json"
+    for file in (answer_file, gone.manifest_file):
         file.write_text(file.read_text().replace(index.version, gone.version))
     whole = admin.get(f"{PREFIX}/runs/outlives").text
     assert gone.version in admin.get(f"{PREFIX}/runs").text
-    assert f"versions/{gone.version}/" in whole and "cleaned up" not in whole
+    assert f"versions/{gone.version}/" in whole and "has been removed since" not in whole
 
     def late(one: Index) -> Any:
         if one == gone:
@@ -380,7 +380,7 @@ def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
     outlives = admin.get(f"{PREFIX}/runs/outlives").text
     assert f"versions/{gone.version}/" not in outlives and "has been removed since" in outlives
     assert "montage.png" in outlives
-    response.unlink()
+    answer_file.unlink()
     assert "Searching" in admin.get(f"{PREFIX}/runs/outlives").text
     assert open_index(root) == index
     remove(root.query_folder("outlives"))

@@ -25,6 +25,8 @@ spark.stop()
 NOISE = (
     "Unable to load native-hadoop library",
     "Failed to load implementation from",
+    "netlib-blas",
+    "netlib-lapack",
     "resolves to a loopback address",
     "Set SPARK_LOCAL_IP",
 )
