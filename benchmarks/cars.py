@@ -1,4 +1,4 @@
-"""The whole DAG on Stanford Cars: time a step, recall, precision, and the frontier: make bench-cars."""
+"""The whole DAG on Stanford Cars: time per step, recall, precision, and the frontier: make bench-cars."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FRONTIER = PROJECT / "docs" / "frontier.svg"
 
 
 def draw_frontier(report: dict[str, Any], target: Path) -> None:
-    """Write the report's plot of recall against the share compared as a picture of its own."""
+    """Write the report's plot of recall against the share re-ranked as a separate picture."""
     svg = plots(report)["frontier"].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     for variable, colour in PALETTE.items():
         svg = svg.replace(f"var(--{variable})", colour)
@@ -52,7 +52,7 @@ def main() -> int:
             print(f"| `{task}` | {seconds:.0f} s |")
         recall = manifest["recall"]
         print(f"| recall@{recall['k']} | {recall['measured']:.3f}, at least {recall['lower_bound']:.3f} |")
-        print(f"| compared truly a query | {manifest['candidates_fraction']:.2%} |")
+        print(f"| re-ranked per query | {manifest['candidates_fraction']:.2%} |")
         print("\n| | precision@1 | precision@5 | R-precision | MAP@R |\n|---|---|---|---|---|")
         for way in ("exact", "index"):
             print(

@@ -1,4 +1,4 @@
-"""Fifty viewers paging the gallery at once, beside Airflow's own list of DAGs: make bench-viewers."""
+"""Fifty viewers paging the gallery at once, against Airflow's own list of DAGs: make bench-viewers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from jobs.embedding.model import RESIZED_QUALITY, Model
 from jobs.embedding.weights import find_weights
 from jobs.gallery import lay_out_gallery
 from jobs.store.gallery import ALL, open_gallery
+from jobs.store.manifest import Manifest
 from jobs.store.root import CURRENT, DataRoot, resized_file
-from jobs.store.versions import Index, Manifest, point_to_index
+from jobs.store.versions import Index, point_to_index
 from plugins.pages.app import PAGE
 from tests.support.airflow_server import Server, running_airflow
 
@@ -31,11 +32,11 @@ VERSION = "0" * 16
 CLASSES, NEIGHBOURS = 196, 10
 REFERENCE = "Airflow's list of DAGs"
 PAUSE_S = 1.0
-"""Between two pages, as somebody who leafs through fast."""
+"""Between two pages, like a person who pages through quickly."""
 
 
 def make_gallery(root: DataRoot, pictures: int) -> Index:
-    """Publish an index of nothing but a gallery: random neighbours, one picture in all tiles."""
+    """Publish an index that has only a gallery: random neighbours, the same picture in all tiles."""
     index, random = Index(root.index / VERSION), np.random.default_rng(0)
     index.neighbours.mkdir(parents=True)
     ids = [f"{number:032x}" for number in range(pictures)]
@@ -70,7 +71,7 @@ def make_gallery(root: DataRoot, pictures: int) -> Index:
 
 
 def _manifest(model: Model, pictures: int) -> Manifest:
-    """Of an index that nobody searches."""
+    """The manifest of an index that is never searched."""
     return {
         "version": VERSION,
         "created": "2000-01-01T00:00:00+00:00",
@@ -95,7 +96,7 @@ def _manifest(model: Model, pictures: int) -> Manifest:
 
 @dataclass
 class Seen:
-    """What viewers met: seconds a request, and what was not answered by 200."""
+    """What viewers measured: seconds per request, and answers other than 200."""
 
     seconds: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -105,7 +106,7 @@ class Seen:
 
 
 def view(server: Server, viewers: int, seconds: float, address: Callable[[int, int], str]) -> Seen:
-    """Let ``viewers`` ask for ``address(viewer, turn)`` at once, each with a pause between two requests."""
+    """``viewers`` request ``address(viewer, turn)`` at once, each with a pause between two requests."""
     seen, end = Seen(), time.monotonic() + seconds
 
     def leaf(viewer: int) -> None:
@@ -135,7 +136,7 @@ def view(server: Server, viewers: int, seconds: float, address: Callable[[int, i
 
 
 def _sizes(folder: Path, sizes: Sequence[int]) -> list[list[str]]:
-    """What reading one page costs in galleries of several sizes, as ratios to the first."""
+    """The time to read one page in galleries of several sizes, as ratios to the first."""
     costs = []
     for pictures in sizes:
         index = make_gallery(DataRoot(folder / str(pictures)), pictures)
@@ -164,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             shown = [row["id"] for row in gallery.page(ALL, False, 1, PAGE).pictures]
         pages = options.pictures // PAGE
         prefix = "/lookalike"
-        asked: dict[str, Callable[[int, int], str]] = {
+        addresses: dict[str, Callable[[int, int], str]] = {
             "the gallery": lambda viewer, turn: f"{prefix}/?page={1 + (7 * viewer + turn) % pages}",
             "a picture of it": lambda viewer, turn: (
                 f"{prefix}/versions/{VERSION}/pictures/{shown[(viewer + turn) % len(shown)]}.jpg"
@@ -173,26 +174,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         seen = {}
         with running_airflow(folder / "airflow", LOOKALIKE_DATA=str(root.root)) as server:
-            for what, address in asked.items():
+            for what, address in addresses.items():
                 say(f"{options.viewers} viewers, {options.seconds:.0f} s: {what}")
                 seen[what] = view(server, options.viewers, options.seconds, address)
     reference = seen[REFERENCE].share(95)
     table(
         f"{options.viewers} viewers for {options.seconds:.0f} s each, {PAUSE_S:.0f} s between two requests:",
-        ["what", "requests", "errors", "median, ms", "p95, ms", "p95 beside Airflow's list"],
+        ["what", "requests", "errors", "median, ms", "p95, ms", "p95 against Airflow's list"],
         [
             [
                 what,
-                f"{len(one.seconds):,}",
-                f"{len(one.errors)} {' '.join(sorted(set(one.errors)))}".strip(),
-                f"{one.share(50):.0f}",
-                f"{one.share(95):.0f}",
-                f"{one.share(95) / reference:.2f}",
+                f"{len(result.seconds):,}",
+                f"{len(result.errors)} {' '.join(sorted(set(result.errors)))}".strip(),
+                f"{result.share(50):.0f}",
+                f"{result.share(95):.0f}",
+                f"{result.share(95) / reference:.2f}",
             ]
-            for what, one in seen.items()
+            for what, result in seen.items()
         ],
     )
-    table("Reading a page of 60, beside the smallest gallery:", ["pictures", "ratio"], sizes)
+    table("Reading a page of 60, against the smallest gallery:", ["pictures", "ratio"], sizes)
     return 0
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compose, whichever this machine has, in the project's folder.
+# Runs whichever Compose this machine has, in the project's folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if docker compose version >/dev/null 2>&1; then

@@ -1,4 +1,4 @@
-"""Airflow's database, asked without loading all of Airflow."""
+"""A connection to Airflow's database, without loading all of Airflow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from psycopg2.extensions import connection
 
 
 def connect() -> connection:
-    """Raises psycopg2.OperationalError where it isn't there or knows another password."""
+    """Raises psycopg2.OperationalError if the database is down or has another password."""
     url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
     return psycopg2.connect(url, connect_timeout=5)

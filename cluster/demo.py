@@ -1,6 +1,6 @@
-"""Run the DAG similarity_index on the drawn sample on the cluster and show the answer: make demo-cluster.
+"""Run the DAG similarity_index on the cluster with the drawn sample and show the answer: make demo-cluster.
 
-Runs in a container beside the others and asks Airflow as a person does, through its API.
+It runs in a container of its own and uses Airflow's API, as a person would.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the demo in a container beside the others and brings its montage here.
+# Runs the demo in a container of its own and copies its montage here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 answer=$(cluster/compose.sh run --rm -T init python -m cluster.demo | tee /dev/stderr | sed -n 's/^answer *//p')

@@ -1,7 +1,7 @@
 """Whether a part of the cluster works, for the health checks of docker-compose.yaml.
 
-``python -m cluster.healthy http://...`` asks an address; ``python -m cluster.healthy SchedulerJob`` looks
-into Airflow's database for the last sign of life of that job: a twentieth of the time of
+``python -m cluster.healthy http://...`` requests an address; ``python -m cluster.healthy SchedulerJob``
+looks up the last heartbeat of that job in Airflow's database, in a twentieth of the time of
 ``airflow jobs check``, which loads all of Airflow.
 """
 
@@ -14,14 +14,14 @@ SILENCE_S = 60
 
 
 def answers(address: str) -> bool:
-    """Raises OSError where nothing answers, or not with success."""
+    """Raises OSError if there is no answer, or an error."""
     with urllib.request.urlopen(address, timeout=5) as answer:
         return bool(answer.status == 200)
 
 
 def lives(job: str) -> bool:
-    """Whether Airflow's ``job`` (SchedulerJob, DagProcessorJob, TriggererJob) told of itself lately."""
-    # Not loaded where only an address is asked, every ten seconds in most containers.
+    """Whether Airflow's ``job`` (SchedulerJob, DagProcessorJob, TriggererJob) had a heartbeat recently."""
+    # Not needed to check an address, which most containers do every ten seconds.
     from cluster.database import connect
 
     with connect() as connection, connection.cursor() as cursor:
@@ -30,8 +30,8 @@ def lives(job: str) -> bool:
             "WHERE job_type = %s AND state = 'running'",
             (SILENCE_S, job),
         )
-        found = cursor.fetchone()
-    return bool(found and found[0])
+        row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 if __name__ == "__main__":

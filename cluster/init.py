@@ -1,6 +1,6 @@
-"""What is done once before the others start: Spark's secret, Airflow's database, its first user, the folders.
+"""Set up what the other containers need: Spark's secret, Airflow's database, its first user, the folders.
 
-Run again it brings secret and password to what ``.env`` says, and changes nothing else.
+A second run only sets the secret and the password to what ``.env`` says.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def main() -> None:
 
 
 def configure_spark(folder: Path, secret: str, executor_memory: str) -> None:
-    """Write what SPARK_CONF_DIR names, a folder that nobody else may enter.
+    """Write the folder that SPARK_CONF_DIR names, readable by this user only.
 
     ``executor_memory``: as Spark writes it, ``1g``.
     """
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
-    # In a file, because Spark's drivers take the secret from nowhere else but their command line.
+    # In a file, because otherwise Spark's drivers take the secret only from their command line.
     everywhere, name = PROJECT / "jobs" / "spark" / "conf", "spark-defaults.conf"
     defaults = "".join(
         (place / name).read_text(encoding="utf-8") for place in (everywhere, PROJECT / "cluster")
@@ -52,14 +52,14 @@ def _enter_database() -> None:
         if "password authentication failed" not in str(error):
             raise
         raise SystemExit(
-            "error: the volume `database` was made with another POSTGRES_PASSWORD than .env holds: "
-            "put that one back, or set this one by "
-            "`cluster/compose.sh exec postgres psql -U airflow -c '\\password'`; then `make up` again"
+            "error: the volume `database` was made with another POSTGRES_PASSWORD than the one in .env: "
+            "restore that password in .env, or set the new one with "
+            "`cluster/compose.sh exec postgres psql -U airflow -c '\\password'`; then run `make up` again"
         ) from None
 
 
 def _make_user(name: str, password: str) -> None:
-    # Not by Airflow's command line, on which the password would stand for all to see.
+    # Not by Airflow's command line, where every user of the machine could see the password.
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
     with get_application_builder() as builder:

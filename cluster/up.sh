@@ -1,28 +1,28 @@
 #!/usr/bin/env bash
-# Builds the image, starts every container, waits until all are healthy and says where to look.
+# Builds the image, starts every container, waits until all are healthy and prints the address.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compose=cluster/compose.sh
 PATIENCE_S=300
 
-# As a strict umask leaves a checkout.
+# A strict umask leaves a checkout like that.
 closed=$(find dags jobs plugins cluster scripts weights -name __pycache__ -prune \
     -o \( -type d ! -perm -o=rx -o -type f ! -perm -o=r \) -print -quit)
 if [ -n "$closed" ]; then
-    echo "error: $closed is not readable for everybody, and containers run as user 50000:" \
+    echo "error: $closed is not readable for all users, and containers run as user 50000:" \
         "chmod -R a+rX dags jobs plugins cluster scripts weights" >&2
     exit 1
 fi
 if ! docker info >/dev/null 2>&1; then
-    echo "error: no Docker engine answers: install and start one, and see that you may use it (docker info)." >&2
+    echo "error: Docker does not answer: install and start it, and check that you may use it (docker info)." >&2
     exit 1
 fi
 cluster/make_env.sh
-# What is set in the environment overrules .env, as it does for Compose.
+# The environment overrides .env, as it does for Compose.
 setting() { printenv "$1" || sed -n "s/^$1=//p" .env; }
 for folder in "$(setting LOOKALIKE_INBOX)" "$(setting LOOKALIKE_PICTURES)"; do
     if [ -d "$folder" ] && [ -z "$(find -L "$folder" -maxdepth 0 -perm -o=rx)" ]; then
-        echo "warning: containers can't look into $folder: chmod -R a+rX $folder" >&2
+        echo "warning: containers can't read $folder: chmod -R a+rX $folder" >&2
     fi
 done
 
@@ -54,5 +54,5 @@ cat <<END
   user      $(setting AIRFLOW_USER)
   password  in .env: AIRFLOW_PASSWORD
 
-Pictures that land in $(setting LOOKALIKE_INBOX) are indexed by themselves. make down stops it.
+Pictures that land in $(setting LOOKALIKE_INBOX) are indexed automatically. make down stops it.
 END

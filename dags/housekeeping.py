@@ -1,4 +1,4 @@
-"""When the data root is cleaned up; jobs/housekeeping.py has the rule."""
+"""The DAG that cleans up the data root; jobs/housekeeping.py has the rule."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
 from dags.params import HOUSEKEEPING_PARAMS
 from jobs.housekeeping import __doc__ as rule
 
-# An hour before the index's nightly run, which may need the room; unpausing the DAG starts nothing.
+# An hour before the index's nightly run, which may need the space; unpausing the DAG starts nothing.
 BEFORE_THE_INDEX = CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta(0))
 
 
@@ -24,10 +24,10 @@ BEFORE_THE_INDEX = CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immedia
     default_args={"retries": 0},
 )
 def housekeeping() -> None:
-    # Killed half way, it is finished by the next run.
+    # If it is killed halfway, the next run finishes the work.
     @task(task_id="housekeeping", execution_timeout=timedelta(hours=1))
     def clean_up() -> dict[str, int]:
-        """Remove what the rule lets go."""
+        """Remove what is no longer needed."""
         from jobs.housekeeping import housekeep
         from jobs.store.root import DataRoot
 

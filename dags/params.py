@@ -1,4 +1,4 @@
-"""What the forms ask for when a person triggers a DAG: the options of jobs/base/options.py."""
+"""The forms that a person fills in to trigger a DAG: the options of jobs/base/options.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def param(option: Option) -> Param:
-    """The field of a form; its JSON schema refuses what the option doesn't allow."""
+    """A field of the form; its JSON schema refuses what the option doesn't allow."""
     kind = JSON_TYPES[option.kind]
     schema: dict[str, Any] = {
         "type": ["null", kind] if option.default is None else kind,

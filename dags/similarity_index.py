@@ -8,23 +8,23 @@ with a montage.
 | task | does | leaves in the data root |
 |---|---|---|
 | `sources` | draws the sample, downloads Stanford Cars, or finds your folder | `sources/` |
-| `catalog` | joins pictures and labels, sets unusable files aside with a reason | `catalog/catalog.parquet` |
-| `changes` | compares with the last index; ends the run where nothing landed | |
+| `catalog` | joins pictures and labels, quarantines unusable files | `catalog/catalog.parquet` |
+| `changes` | compares with the last index; ends a scheduled run if nothing is new | |
 | `embed` | resizes to 224 x 224 and embeds what is new | `resized/`, `embeddings/` |
 | `vectors` | assembles one vector column (Spark) | `vectors/` |
-| `calibrate` | chooses how to hash, for the recall to be reached (Spark) | `calibrations/` |
+| `calibrate` | chooses how to hash, to reach the recall (Spark) | `calibrations/` |
 | `index` | fits the LSH model, hashes, measures the recall (Spark) | `index/<version>/` |
 | `neighbours` | finds every picture's nearest neighbours (Spark) | `index/<version>/neighbours/` |
-| `gallery` | lays them out for pages and look-ups | `index/<version>/gallery.db` |
-| `report` | measures what the index is worth | `index/<version>/report.html`, `report.json` |
-| `publish` | makes this the index that queries search, if it reaches its recall | `index/current` |
+| `gallery` | prepares them for pages and look-ups | `index/<version>/gallery.db` |
+| `report` | measures the quality of the index | `index/<version>/report.html`, `report.json` |
+| `publish` | makes this the index that queries use, if it reaches its recall | `index/current` |
 | `query` | finds the nearest neighbours of one picture (Spark) | `queries/<run>/neighbours.json` |
 | `montage` | draws them | `queries/<run>/montage.png` |
 
 Running it again computes only what is new. To search for another picture, run `similarity_query`.
 
-**Pictures that land in `inbox/`** in the data root start a run by themselves, and so does the clock once a
-night. Such a run repeats the params of the run that published last; where nothing is new, it ends early.
+**Pictures that land in `inbox/`** in the data root start a run automatically, and one starts every night.
+Such a run repeats the params of the last run that published; if nothing is new, it ends early.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from pydantic import JsonValue
 
 from dags.params import INDEX_PARAMS
 from dags.wiring import (
-    ONLY_WHERE_IT_HELPS,
+    RETRY_IF_IT_MAY_HELP,
     linked,
     query_and_montage,
     result_of,
@@ -59,10 +59,10 @@ from jobs.store.root import DataRoot
 from plugins.inbox import InboxTrigger
 from plugins.links import GalleryLink, ReportLink
 
-# Neither a start date nor the hours after three may start a run as soon as the DAG is unpaused.
+# Unpausing the DAG must not start a run, whatever the hour.
 NIGHTLY = CronTriggerTimetable("0 3 * * *", timezone="UTC", run_immediately=timedelta(0))
 INBOX = DataRoot.from_env().inbox
-"""Read where the DAG is parsed: the triggerer watches the folder by this path."""
+"""Evaluated when the DAG is parsed; the triggerer watches this path."""
 
 inbox = Asset(
     "lookalike_inbox",
@@ -70,17 +70,17 @@ inbox = Asset(
     watchers=[AssetWatcher("lookalike_inbox", InboxTrigger(str(INBOX)))],
 )
 published = Asset("lookalike_index", (INBOX.parent / "index" / "current").as_uri())
-"""For DAGs of your own: updated by each published index, with version, size and recall as extra."""
+"""For your own DAGs: each published index updates it, with version, size and recall as extra."""
 
 
 def returned_by(task_id: str) -> dict[str, Any]:
-    """In a task: what a task before returned. What a step works on comes from there, never from a pointer,
-    so that a run goes on with its own things, whatever other runs do and whenever it is replayed."""
+    """In a task: what an earlier task returned. A step's input comes from there, never from a pointer, so
+    that a run works on its own data, whatever other runs do and whenever it is replayed."""
     returned: dict[str, Any] = get_current_context()["ti"].xcom_pull(task_ids=task_id)
     return returned
 
 
-def asked_for() -> dict[str, Any]:
+def run_params() -> dict[str, Any]:
     """In a task: the params that the run was started with or repeats."""
     params: dict[str, Any] = returned_by("sources")["asked"]
     return params
@@ -91,17 +91,17 @@ def chosen(param: str) -> str:
     return f"{{{{ ti.xcom_pull(task_ids='sources')['asked']['{param}'] }}}}"
 
 
-def model_of(asked: dict[str, Any]) -> Any:
+def model_of(params: dict[str, Any]) -> Any:
     """The jobs.embedding.model.Model that a run embeds with."""
     from jobs.embedding.backbones import DEFAULT
     from jobs.embedding.model import Model
     from jobs.embedding.weights import find_weights
 
-    is_sample = asked["source"] == "sample"
+    is_sample = params["source"] == "sample"
     weights = find_weights(
-        asked["weights"], DEFAULT, random_if_unreachable=is_sample, patience_s=10 if is_sample else 60
+        params["weights"], DEFAULT, random_if_unreachable=is_sample, patience_s=10 if is_sample else 60
     )
-    return Model(DEFAULT, weights, asked["geometry"], asked["precision"])
+    return Model(DEFAULT, weights, params["geometry"], params["precision"])
 
 
 @dag(
@@ -115,11 +115,11 @@ def model_of(asked: dict[str, Any]) -> Any:
     default_args={"retries": 0},
 )
 def similarity_index() -> None:
-    # Downloads are retried by the step itself; two more tries much later outlast a longer outage.
+    # The step itself retries downloads; two retries much later outlast a longer outage.
     @task(
         task_id="sources",
         retries=2,
-        retry_policy=ONLY_WHERE_IT_HELPS,
+        retry_policy=RETRY_IF_IT_MAY_HELP,
         execution_timeout=timedelta(hours=6),
     )
     def sources() -> dict[str, Any]:
@@ -129,33 +129,33 @@ def similarity_index() -> None:
         from jobs.store.settings import published_settings
 
         context = get_current_context()
-        asked, root = dict(context["params"]), DataRoot.from_env()
+        params, root = dict(context["params"]), DataRoot.from_env()
         if context["dag_run"].run_type != "manual":
-            # Nobody started it: the last params are repeated, and nothing is downloaded unasked.
-            asked |= published_settings(root) or {"source": "inbox"}
-            if asked["source"] == "inbox" and not (root.inbox.is_dir() and scan(root.inbox)[0]):
+            # No person started it: repeat the last params, and without any, download nothing.
+            params |= published_settings(root) or {"source": "inbox"}
+            if params["source"] == "inbox" and not (root.inbox.is_dir() and scan(root.inbox)[0]):
                 raise AirflowSkipException(f"Nothing new: no picture has landed in {root.inbox}.")
         source = find_source(
-            asked["source"],
+            params["source"],
             root,
-            directory=asked["folder"],
-            label_rule=asked["label_rule"],
-            with_test=asked["with_test"],
+            directory=params["folder"],
+            label_rule=params["label_rule"],
+            with_test=params["with_test"],
         )
-        return {"asked": asked, "source": source.to_dict()}
+        return {"asked": params, "source": source.to_dict()}
 
     @task(task_id="catalog", execution_timeout=timedelta(hours=6))
     def catalog() -> dict[str, Any]:
-        """Join pictures and labels; set aside what can't be used."""
+        """Join pictures and labels; quarantine what can't be used."""
         from jobs.catalog import build_catalog
         from jobs.intake.source import Source
 
-        asked = asked_for()
+        params = run_params()
         name, counts = build_catalog(
             Source.from_dict(returned_by("sources")["source"]),
             DataRoot.from_env(),
-            limit=asked["limit"],
-            max_quarantined=asked["max_quarantined"],
+            limit=params["limit"],
+            max_quarantined=params["max_quarantined"],
         )
         return {"catalog": name, **counts}
 
@@ -163,68 +163,68 @@ def similarity_index() -> None:
     @task(
         task_id="changes",
         retries=2,
-        retry_policy=ONLY_WHERE_IT_HELPS,
+        retry_policy=RETRY_IF_IT_MAY_HELP,
         execution_timeout=timedelta(hours=1),
     )
     def changes() -> dict[str, int]:
-        """Compare with the last index; end a run that nobody asked for where nothing is new."""
+        """Compare with the last index; end a scheduled run if nothing is new."""
         from jobs.changes import find_changes
 
-        fingerprint = model_of(asked_for()).fingerprint
+        fingerprint = model_of(run_params()).fingerprint
         changes = find_changes(DataRoot.from_env(), fingerprint, catalog=returned_by("catalog")["catalog"])
         if not changes.anything and get_current_context()["dag_run"].run_type != "manual":
-            raise AirflowSkipException(f"Nothing new: index {changes.index} holds all that is there.")
+            raise AirflowSkipException(f"Nothing new: index {changes.index} holds all pictures.")
         return {"new": changes.new, "gone": changes.gone, "renamed": changes.renamed}
 
-    # What was embedded before a crash is kept, so a retry goes on from there.
+    # What was embedded before a crash is kept, so a retry continues from there.
     @task(
         task_id="embed",
         retries=2,
-        retry_policy=ONLY_WHERE_IT_HELPS,
+        retry_policy=RETRY_IF_IT_MAY_HELP,
         execution_timeout=timedelta(hours=24),
     )
     def embed() -> dict[str, Any]:
         """Resize and embed what is new."""
         from jobs.embed import embed_catalog, engine_of
 
-        asked, catalog = asked_for(), returned_by("catalog")["catalog"]
-        model = model_of(asked)
-        if asked["engine"] == "local":
+        params, catalog = run_params(), returned_by("catalog")["catalog"]
+        model = model_of(params)
+        if params["engine"] == "local":
             return embed_catalog(
                 DataRoot.from_env(),
                 model,
-                engine_of("local", asked["runtime"]),
-                max_quarantined=asked["max_quarantined"],
+                engine_of("local", params["runtime"]),
+                max_quarantined=params["max_quarantined"],
                 catalog=catalog,
             )
-        options = {name: asked[name] for name in ("engine", "geometry", "precision", "runtime")}
-        options |= {"weights": model.weights.name, "max-quarantined": asked["max_quarantined"]}
+        options = {name: params[name] for name in ("engine", "geometry", "precision", "runtime")}
+        options |= {"weights": model.weights.name, "max-quarantined": params["max_quarantined"]}
         arguments = (f"--{name}={value}" for name, value in {**options, "catalog": catalog}.items())
         embedded: dict[str, Any] = spark_submit("embed", *arguments)
         return embedded
 
     @task(task_id="gallery", execution_timeout=timedelta(hours=1))
     def gallery() -> dict[str, str]:
-        """Lay out pictures and neighbours for the pages that show them."""
+        """Prepare pictures and neighbours for the pages that show them."""
         from jobs.gallery import lay_out_gallery
 
         return {"gallery": str(lay_out_gallery(DataRoot.from_env(), returned_by("index")["index_version"]))}
 
     @task(task_id="report", execution_timeout=timedelta(hours=6))
     def report() -> dict[str, str]:
-        """Measure what the index is worth and tell it as a page."""
+        """Measure the quality of the index and write it as a page."""
         from jobs.report import write_report
 
         return {"report": str(write_report(DataRoot.from_env(), returned_by("index")["index_version"]))}
 
     @task(task_id="publish", outlets=[published], execution_timeout=timedelta(hours=1))
     def publish() -> Any:
-        """Let queries ask the new index, if it reaches its recall."""
+        """Make queries use the new index, if it reaches its recall."""
         from jobs.publish import publish
 
         run = get_current_context()["dag_run"].run_id
         version = returned_by("index")["index_version"]
-        index = publish(DataRoot.from_env(), version, run=run, settings=asked_for())
+        index = publish(DataRoot.from_env(), version, run=run, settings=run_params())
         manifest = index.manifest()
         measured = manifest["recall"]
         recall: dict[str, JsonValue] = {

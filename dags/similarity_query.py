@@ -1,7 +1,7 @@
 """
 ### Which pictures look like this one?
 
-Answers for one picture against the published index, without rebuilding anything. The picture may be one of
+Searches the published index for one picture, without rebuilding anything. The query picture may be one of
 the index (by id, file name or path), any other picture file, or a random one.
 
 `query` leaves `queries/<run>/neighbours.json`, `montage` draws `queries/<run>/montage.png`.

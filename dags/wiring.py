@@ -1,4 +1,4 @@
-"""What the DAGs share: the Spark step, when to try again, links from tasks to what they made."""
+"""What the DAGs share: the Spark step, when to retry, links from tasks to their results."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ JOBS = Path(__file__).resolve().parent.parent / "jobs"
 
 BUILD = "spark_default"
 """The Airflow connection to the Spark that builds indexes."""
-# A query is answered at once: it does not queue for a cluster that builds an index, where it need not.
+# With a connection of their own, queries don't queue behind a cluster that builds an index.
 QUERY = "spark_query" if "AIRFLOW_CONN_SPARK_QUERY" in os.environ else BUILD
-"""The connection to the Spark that queries run in, where it is another one."""
+"""The Airflow connection to the Spark that runs queries."""
 
-ONLY_WHERE_IT_HELPS = ExceptionRetryPolicy(
+RETRY_IF_IT_MAY_HELP = ExceptionRetryPolicy(
     rules=[
         RetryRule(UnreachableError, RetryAction.RETRY, timedelta(minutes=5)),
         RetryRule(KilledError, RetryAction.RETRY, timedelta(minutes=1)),
         RetryRule(Exception, RetryAction.FAIL, reason="the same input would fail again"),
     ]
 )
-"""A network or memory may come back, and a killed task raises nothing and is tried again; the rest is not."""
+"""Retry if the network or memory may recover. A killed task raises nothing, and Airflow retries it."""
 
 
 class SparkStep(SparkSubmitOperator):
-    """Runs a step by spark-submit and hands on what it returns, as a step in Python does by itself."""
+    """Runs a step by spark-submit and returns its result, as a Python task does."""
 
     def execute(self, context: Context) -> Any:
         with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +60,7 @@ class SparkStep(SparkSubmitOperator):
 
 
 def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """How spark-submit runs ``jobs/<step>.py`` with the Python and the code that run this."""
+    """How spark-submit runs ``jobs/<step>.py`` with the Python and the code of this process."""
     return {
         "application_args": list(arguments),
         "name": f"lookalike-{step}",
@@ -76,19 +76,19 @@ def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def spark_submit(step: str, *arguments: str) -> Any:
-    """Run ``jobs/<step>.py`` by spark-submit from within a task, whose log has its log; return its result."""
+    """Run ``jobs/<step>.py`` by spark-submit inside a task, log its output and return its result."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "result.json")
         hook = SparkSubmitHook(conn_id=BUILD, **_submission(step, [*arguments, f"--result={result}"]))
         try:
             hook.submit(str(JOBS / f"{step}.py"))
         finally:
-            hook.on_kill()  # where the task is ended before its job
+            hook.on_kill()  # in case the task ends before its job
         return json.loads(result.read_text(encoding="utf-8"))
 
 
 def result_of(task_id: str, name: str) -> str:
-    """The template of something that a task before returned, by name."""
+    """The template of a value that an earlier task returned, by name."""
     return f"{{{{ ti.xcom_pull(task_ids='{task_id}')['{name}'] }}}}"
 
 
@@ -99,7 +99,7 @@ def spark_step(step: str, *arguments: str, connection: str = BUILD, retries: int
         conn_id=connection,
         application=str(JOBS / f"{step}.py"),
         **_submission(step, arguments),
-        # A lost executor or a full machine may be better in a minute.
+        # An executor may be replaced, or memory free again, in a minute.
         retries=retries,
         retry_delay=timedelta(minutes=1),
         execution_timeout=timedelta(hours=6),
@@ -107,14 +107,14 @@ def spark_step(step: str, *arguments: str, connection: str = BUILD, retries: int
 
 
 def linked(task: Task, link: BaseOperatorLink) -> Task:
-    """The same task with a button that leads to what it made."""
-    operator: Any = getattr(task, "operator", task)  # of a decorated task
+    """The same task with a button that leads to its result."""
+    operator: Any = getattr(task, "operator", task)  # a decorated task wraps its operator
     operator.operator_extra_links = (link,)
     return task
 
 
 def query_and_montage(index_version: str = CURRENT) -> SparkStep:
-    """The tasks ``query``, returned, and ``montage`` after it: answer into ``queries/<run>`` and draw it.
+    """The task ``query``, which is returned, and ``montage`` after it; both write into ``queries/<run>``.
 
     ``index_version`` is a version, or the template of one.
     """
@@ -130,7 +130,7 @@ def query_and_montage(index_version: str = CURRENT) -> SparkStep:
         drawn = draw_montage(root, root.query_folder(get_current_context()["run_id"]))
         return {"montage": str(drawn), "neighbours": str(drawn.with_name("neighbours.json"))}
 
-    # No retry: what fails here is the question, and it would fail again.
+    # No retry: if the query can't be answered, it would fail again.
     query = spark_step(
         "query",
         "--run={{ run_id }}",

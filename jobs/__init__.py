@@ -1,4 +1,4 @@
-"""What is done. A task id is a file here, everything else is a room.
+"""What the DAGs do. A task id is a file here, everything else is a room.
 
 The steps, in the order in which the data flows:
 
@@ -6,12 +6,12 @@ The steps, in the order in which the data flows:
             -> neighbours -> gallery -> report -> publish -> query -> montage
 
 and ``housekeeping``, a DAG of its own, and ``upload``, which the pages start. Every step is one public
-function and a ``main(argv)``; none needs Airflow. It is told what it works on: catalog, vectors,
+function and a ``main(argv)``; none needs Airflow. What it works on is passed in: catalog, vectors,
 calibration, version.
 
-Steps know rooms, rooms know lower rooms, no step knows a step. The floors, from the top:
+Steps import rooms, rooms import lower rooms, no step imports another. The floors, from the top:
 
     steps | spark | drawing, search | embedding | intake | store | lsh | base
 
-Contracts in pyproject.toml hold this; ``make lint`` checks them.
+The contracts are in pyproject.toml; ``make lint`` checks them.
 """

@@ -1,4 +1,4 @@
-"""Choose how to hash, for a recall to be reached: the DAG's task ``calibrate``."""
+"""Choose how to hash, to reach a recall: the DAG's task ``calibrate``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from jobs.store.vectors import open_vectors
 log = logging.getLogger(__name__)
 
 GROWN = 2.0
-"""A choice is made again where pictures have become this many times more, or fewer."""
+"""A choice is made again if there are this many times more pictures, or fewer."""
 
 
 def calibrate_vectors(
@@ -56,11 +56,11 @@ def calibrate_vectors(
     """Calibrate for assembled vectors, by name or those assembled last.
 
     The last choice, if it was made for the same model, k, recall and seed, is checked on a sample of these
-    vectors and kept, so that pictures hashed by it stay as they are; it is made again only where it
+    vectors and kept, so that pictures hashed by it stay as they are; it is made again only if it
     misses the recall or the pictures have become ``GROWN`` times more or fewer.
     ``seed`` draws the sample, the queries and the hash tables.
 
-    Raises LookalikeError where no vectors were assembled, ``recall`` is not strictly between 0 and 1,
+    Raises LookalikeError if no vectors were assembled, ``recall`` is not strictly between 0 and 1,
     or k is out of range.
     """
     options.check_option(options.K, k)
@@ -70,7 +70,7 @@ def calibrate_vectors(
     target = Target(fingerprint=facts["fingerprint"], k=k, target=recall, seed=seed)
     calibration = _last_one_for(root, target)
     if calibration and calibration.is_checked(assembled.name):
-        log.info(f"{calibration.folder} is calibrated on these vectors already")
+        log.info(f"{calibration.folder} was already checked on these vectors")
     else:
         with section("calibrate"), spark_session("calibrate") as spark:
             pictures, count = spark.read.parquet(str(assembled.pictures)), facts["pictures"]
@@ -85,16 +85,19 @@ def calibrate_vectors(
 
 def _last_one_for(root: DataRoot, target: Target) -> Calibration | None:
     """The last calibration, if it is for the same."""
+    if not (root.calibrations / CURRENT).exists():
+        log.info("no earlier calibration")
+        return None
     try:
         last = open_calibration(root)
         return last if last.chosen()["target"] == target else None
     except LookalikeError as error:
-        log.info(f"no earlier calibration to check: {error}")
+        log.info(f"the earlier calibration can't be checked: {error}")
         return None
 
 
 def _check(spark: SparkSession, earlier: Calibration, pictures: DataFrame, count: int) -> Prediction | None:
-    """What the earlier choice promises for these pictures; None where it is to be made again."""
+    """What the earlier choice promises for these pictures; None if it has to be made again."""
     chosen = earlier.chosen()
     target, choice = chosen["target"], chosen["choice"]
     if choice is None:
@@ -151,7 +154,7 @@ def _choose(
 
 
 def _drawn(pictures: DataFrame, seed: int) -> DataFrame:
-    """``SAMPLE`` vectors by hash of the id: the same of the same pictures, however they are partitioned."""
+    """``SAMPLE`` vectors by hash of the id: the same for the same pictures, however they are partitioned."""
     return pictures.orderBy(F.xxhash64("id", F.lit(seed))).limit(SAMPLE).select("id", "vector")
 
 

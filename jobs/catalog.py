@@ -1,4 +1,4 @@
-"""Join pictures and labels into the catalog, one row a file: the DAG's task ``catalog``."""
+"""Join pictures and labels into the catalog, one row per file: the DAG's task ``catalog``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jobs.intake.listing import Found, scan
 from jobs.intake.look import Look, look
 from jobs.intake.source import Source, Split
 from jobs.store.catalog import Row, check_quarantine, csv_of, read_catalog, write_catalog
-from jobs.store.root import DataRoot
+from jobs.store.root import CURRENT, DataRoot
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +33,15 @@ def build_catalog(
     limit: int | None = None,
     max_quarantined: float = options.MAX_QUARANTINED.default,
 ) -> tuple[str, dict[str, int]]:
-    """Write the catalog of ``source`` and what found no partner; return the catalog's name and the counts.
+    """Write the catalog of ``source`` with what is unmatched; return the catalog's name and the counts.
 
-    Files that the last catalog holds under the same path, size and time are not read
-    again. ``limit`` takes that many files, chosen by the hash of their paths: the same
-    choice each time.
+    Files that the last catalog has with the same path, size and time are not read again.
+    ``limit`` takes that many files per split, chosen by the hash of their paths: the same
+    ones every time.
 
-    Raises LookalikeError where the source holds no picture, a label CSV can't be read,
+    Raises LookalikeError if the source holds no picture, a label CSV can't be read,
     or more than ``max_quarantined`` of the files are quarantined (the catalog is written
-    all the same, so that their reasons can be read).
+    anyway, so that their reasons can be read).
     """
     options.check_option(options.LIMIT, limit)
     options.check_option(options.MAX_QUARANTINED, max_quarantined)
@@ -52,13 +52,13 @@ def build_catalog(
     for split in source.splits:
         with section(f"split {split.name}"):
             files, others = scan(Path(split.pictures))
-            log.info(f"{len(files):,} picture files, {others:,} other files passed over")
+            log.info(f"{len(files):,} picture files, {others:,} other files skipped")
             joins[split.name] = _join(split, files)
             chosen = _choose(files, limit)
             looks = _look_at(chosen, known)
-            for file, seen in zip(chosen, looks, strict=True):
+            for file, its_look in zip(chosen, looks, strict=True):
                 label = joins[split.name].labels.get(file.relative)
-                rows.append(_row(file, seen, split, label, class_names))
+                rows.append(_row(file, its_look, split, label, class_names))
     if not rows:
         places = ", ".join(split.pictures for split in source.splits)
         raise LookalikeError(f"no picture file in {places}: put pictures there.")
@@ -96,10 +96,13 @@ def _choose(files: list[Found], limit: int | None) -> list[Found]:
 
 
 def _known_looks(root: DataRoot) -> dict[tuple[str, int, int], Look]:
+    if not (root.catalog / CURRENT).exists():
+        log.info("no earlier catalog: every file is read")
+        return {}
     try:
         rows = read_catalog(root)
     except LookalikeError as error:
-        log.info(f"every file is read ({error})")
+        log.info(f"the earlier catalog can't be used, every file is read: {error}")
         return {}
     return {
         (row["path"], row["size_bytes"], row["mtime_ns"]): Look(
@@ -111,52 +114,52 @@ def _known_looks(root: DataRoot) -> dict[tuple[str, int, int], Look]:
 
 
 def _look_at(files: list[Found], known: dict[tuple[str, int, int], Look]) -> list[Look]:
-    """Look into the files that are not known; reading waits for the disk, so threads help."""
+    """Read the files that are not known; reading waits for the disk, so threads help."""
     progress = Progress(len(files), "pictures", log)
 
-    def one(file: Found) -> Look:
+    def known_or_read(file: Found) -> Look:
         if file.reason:
             return Look(reason=file.reason)
         return known.get((file.path, file.size_bytes, file.mtime_ns)) or look(file.path)
 
     looks = []
     with ThreadPoolExecutor(cores()) as threads:
-        for seen in threads.map(one, files):
-            looks.append(seen)
+        for its_look in threads.map(known_or_read, files):
+            looks.append(its_look)
             progress.advance()
     progress.finish()
     return looks
 
 
-def _row(file: Found, seen: Look, split: Split, label: str | None, class_names: dict[str, str]) -> Row:
+def _row(file: Found, its_look: Look, split: Split, label: str | None, class_names: dict[str, str]) -> Row:
     return {
-        "id": seen.id,
+        "id": its_look.id,
         "path": file.path,
         "split": split.name,
         "label": label,
         "class_name": class_names.get(label, label) if label is not None else None,
-        "width": seen.width,
-        "height": seen.height,
-        "mode": seen.mode,
+        "width": its_look.width,
+        "height": its_look.height,
+        "mode": its_look.mode,
         "size_bytes": file.size_bytes,
         "mtime_ns": file.mtime_ns,
-        "status": "quarantined" if seen.reason else "ok",
-        "reason": seen.reason,
+        "status": "quarantined" if its_look.reason else "ok",
+        "reason": its_look.reason,
     }
 
 
 def _findings(rows: list[Row], joins: dict[str, Join]) -> tuple[dict[str, int], dict[str, bytes]]:
-    """The counts, and the CSVs that lie beside the catalog."""
+    """The counts, and the CSVs beside the catalog."""
     unmatched_rows = [(name, row) for name, join in joins.items() for row in join.unmatched_rows]
     unmatched_files = [(name, file) for name, join in joins.items() for file in join.unmatched_files]
-    doubles = _duplicates(rows)
+    duplicates = _duplicates(rows)
     beside = {
         "unmatched_rows.csv": csv_of(
             ("split", "row", "image", "label", "reason"),
             ((name, *_cells(row)) for name, row in unmatched_rows),
         ),
         "unmatched_files.csv": csv_of(("split", "file"), unmatched_files),
-        "duplicates.csv": csv_of(("id", "path", "label", "conflict"), doubles),
+        "duplicates.csv": csv_of(("id", "path", "label", "conflict"), duplicates),
     }
     quarantined = [row for row in rows if row["status"] == "quarantined"]
     for row in quarantined[:20]:
@@ -168,8 +171,8 @@ def _findings(rows: list[Row], joins: dict[str, Join]) -> tuple[dict[str, int], 
         "unmatched_rows": len(unmatched_rows),
         "unmatched_files": len(unmatched_files),
         "duplicate_rows": sum(join.duplicate_rows for join in joins.values()),
-        "duplicate_files": len(doubles),
-        "conflicting_labels": sum(conflict for *_, conflict in doubles),
+        "duplicate_files": len(duplicates),
+        "conflicting_labels": sum(conflict for *_, conflict in duplicates),
     }
     return counts, beside
 
@@ -179,7 +182,7 @@ def _cells(row: LabelRow) -> tuple[int, str, str, str | None]:
 
 
 def _duplicates(rows: list[Row]) -> list[tuple[str, str, str | None, bool]]:
-    """Files whose bytes another file has too; ``conflict`` where their labels differ."""
+    """Files with the same bytes as another file; ``conflict`` if their labels differ."""
     by_id: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row["status"] == "ok":

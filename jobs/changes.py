@@ -21,37 +21,41 @@ NAMES = ("path", "label", "class_name")
 
 @dataclass(frozen=True)
 class Changes:
-    """Pictures by content: files of the same bytes count once."""
+    """Numbers of pictures; files with the same bytes count once."""
 
     index: str | None
-    """The version that the catalog was compared with; None where there is none of this model."""
+    """The version that the catalog was compared with; None if there is none of this model."""
     new: int
     gone: int
     renamed: int
-    """Labelled otherwise, or no longer where they were."""
+    """With another label, class name or path."""
 
     @property
     def anything(self) -> bool:
-        """Whether the index is to be built again."""
+        """Whether to rebuild the index."""
         return bool(self.index is None or self.new or self.gone or self.renamed)
 
 
 def find_changes(root: DataRoot, fingerprint: str, *, catalog: str = CURRENT) -> Changes:
     """Compare the usable pictures of a catalog, by name or the last one, with the index that was built last.
 
-    That may be another one than the published: an index that was put back is not replaced before
-    something lands. Raises LookalikeError where there is no catalog.
+    That may differ from the published one: a restored version is not replaced before new pictures
+    land. Raises LookalikeError if there is no catalog.
     """
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in read_catalog(root, catalog):
         if row["status"] == "ok":
             rows[row["id"]].append(row)
+    if not (root.index / BUILT).exists():
+        log.info("no earlier index: every picture is new")
+        return Changes(None, len(rows), 0, 0)
     try:
         index = open_index(root, BUILT)
-        if index.manifest()["model"]["fingerprint"] != fingerprint:
-            raise LookalikeError(f"index {index.version} is of another model than {fingerprint}")
+        model = index.manifest()["model"]["fingerprint"]
+        if model != fingerprint:
+            raise LookalikeError(f"index {index.version} is of model {model}, not {fingerprint}.")
     except LookalikeError as error:
-        log.info(f"no earlier index to compare with, every picture is new ({error})")
+        log.info(f"the earlier index can't be compared with, every picture is new: {error}")
         return Changes(None, len(rows), 0, 0)
     indexed = {row["id"]: row for row in index.captions()}
     changes = Changes(
@@ -64,7 +68,7 @@ def find_changes(root: DataRoot, fingerprint: str, *, catalog: str = CURRENT) ->
         ),
     )
     log.info(
-        f"beside index {index.version}: {changes.new:,} new, {changes.gone:,} gone, "
+        f"compared with index {index.version}: {changes.new:,} new, {changes.gone:,} gone, "
         f"{changes.renamed:,} with another label or path"
     )
     return changes
@@ -76,7 +80,7 @@ def _names(row: Row) -> tuple[str | None, ...]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("python -m jobs.changes", __doc__)
-    parser.add_argument("--fingerprint", required=True, help="which model's embeddings: a folder's name")
+    parser.add_argument("--fingerprint", required=True, help="the model: the name of a folder in embeddings/")
     add_name(parser, "--catalog", "the catalog", CURRENT)
 
     def step(given: argparse.Namespace) -> dict[str, object]:

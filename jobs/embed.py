@@ -46,14 +46,14 @@ def embed_catalog(
     max_quarantined: float = options.MAX_QUARANTINED.default,
     catalog: str = CURRENT,
 ) -> dict[str, Any]:
-    """Embed what a catalog, by name or the last one, holds and the store does not.
+    """Embed the pictures of a catalog, by name or the last one, that the store lacks.
 
     Returns fingerprint, counts and the name of the catalog to go on with: a picture that turns out to be
-    broken is quarantined with its reason, in another catalog. ``engine`` is this machine unless another is
-    given. An embedding is the same to the bit whatever pictures are embedded beside it, so an interrupted
-    run ends with the same embeddings as an uninterrupted one.
+    broken is quarantined with its reason, in another catalog. The default
+    ``engine`` is this machine. An embedding does not depend on the pictures embedded with it, not even in
+    its last bit, so an interrupted run ends with the same embeddings as an uninterrupted one.
 
-    Raises LookalikeError where more than ``max_quarantined`` of the files are quarantined, and
+    Raises LookalikeError if more than ``max_quarantined`` of the files are quarantined, and
     what ``EmbeddingProcess.embed`` raises.
     """
     catalog = catalog_folder(root, catalog).name
@@ -86,7 +86,7 @@ def embed_catalog(
             broken |= outcome.broken
             for path, reason in outcome.lost.items():
                 _quarantine(by_path[path], reason)
-                # Without an id the next catalog looks at the file again.
+                # Without an id, the next catalog reads the file again.
                 by_path[path]["id"] = None
         progress.finish()
         shutil.rmtree(root.resized_scratch, ignore_errors=True)
@@ -115,11 +115,11 @@ def _counted_again(beside: dict[str, bytes], rows: list[Row]) -> dict[str, bytes
 
 
 def _take_over_resized(root: DataRoot, model: Model) -> None:
-    """Until 0.1 the resized copies, all of ResNet-18, lay in a folder that the geometry alone named."""
+    """Up to 0.1 the resized copies, all for ResNet-18, were in a folder named by the geometry only."""
     earlier, now = root.resized / model.geometry, root.resized / model.resized
     if model.backbone is RESNET18 and earlier.is_dir() and not now.exists():
         earlier.rename(now)
-        log.info(f"took over the resized pictures in {earlier}")
+        log.info(f"moved the resized copies from {earlier} to {now}")
 
 
 def _quarantine(row: Row, reason: str) -> None:
@@ -138,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.ENGINE,
         options.MAX_QUARANTINED,
     )
-    parser.add_argument("--threads", type=int, help="cores that the engine local uses; all if left out")
+    parser.add_argument("--threads", type=int, help="cores that the engine local uses; default: all")
     add_name(parser, "--catalog", "the catalog", CURRENT)
 
     def step(given: argparse.Namespace) -> dict[str, Any]:

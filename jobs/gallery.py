@@ -1,4 +1,4 @@
-"""Lay out an index's pictures and neighbours for pages and look-ups: the DAG's task ``gallery``."""
+"""Prepare an index's pictures and neighbours for pages and look-ups: the DAG's task ``gallery``."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 
 def lay_out_gallery(root: DataRoot, version: str = BUILT) -> Path:
-    """Write ``gallery.db`` into an index version; once there, it stays.
+    """Write ``gallery.db`` into an index version; an existing one is kept.
 
-    Raises LookalikeError where there is no such index or its neighbours were not stored.
+    Raises LookalikeError if there is no such index or its neighbours were not stored.
     """
     index = open_index(root, version)
     if index.gallery_file.exists():
-        log.info(f"{index.gallery_file} is there already")
+        log.info(f"{index.gallery_file} exists already")
         return index.gallery_file
     if not index.neighbours.exists():
         raise LookalikeError(f"{index.neighbours} is missing: run the step neighbours first.")
@@ -43,7 +43,7 @@ def lay_out_gallery(root: DataRoot, version: str = BUILT) -> Path:
         closing(sqlite3.connect(staging)) as database,
         database,
     ):
-        # Nobody reads it before it is renamed, and it is made again after a crash.
+        # It is not read before it is renamed, and it is made again after a crash.
         database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + SCHEMA)
         _fill(database, index)
     log.info(f"gallery: {index.gallery_file}")
@@ -66,7 +66,7 @@ def _fill(database: sqlite3.Connection, index: Index) -> None:
     )
     database.executemany("INSERT INTO neighbours VALUES (?, ?, ?, ?)", _ranked(neighbours, distances))
     is_first = alike == np.arange(len(alike))
-    # By class and path; what has no class comes last.
+    # By class and path; pictures without a class come last.
     order = np.lexsort(([row["path"] for row in captions], classes, named == ""))
     for folded, rows in ((0, order), (1, order[is_first[order]])):
         for numbers in (np.full_like(classes, ALL), classes + 1):
@@ -90,7 +90,7 @@ def _ranked(neighbours: NDArray[Any], distances: NDArray[Any]) -> Iterator[tuple
 
 
 def _placed(classes: NDArray[Any], folded: int, rows: NDArray[Any]) -> Iterator[tuple[int, int, int, int]]:
-    """Number ``rows``, each class by itself."""
+    """Number ``rows`` within each class."""
     taken: Counter[int] = Counter()
     for row, number in zip(rows.tolist(), classes[rows].tolist(), strict=True):
         yield number, folded, taken[number], row

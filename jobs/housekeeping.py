@@ -1,6 +1,6 @@
-"""### Removes what nobody needs any more
+"""### Removes what is no longer needed
 
-Once a night, and whenever it is triggered. Tick *only say what would go* (`--dry-run`) to look first.
+Runs every night, and whenever it is triggered. Tick *only say what would go* (`--dry-run`) to look first.
 
 | in the data root | stays | then goes |
 |---|---|---|
@@ -14,10 +14,10 @@ Once a night, and whenever it is triggered. Tick *only say what would go* (`--dr
 | `.tmp-*`, left by killed steps | while anything in it is younger than a day | at once |
 
 **Nothing else is ever touched**: the inbox, `sources/`, the files in `catalog/` itself, embeddings (old
-models' too), the resized copies, files of others, links among versions, catalogs, vectors and calibrations.
-Elsewhere a link is removed, never what it leads to.
+models' too), the resized copies, other files, links among versions, catalogs, vectors and calibrations.
+Elsewhere a link is removed, never its target.
 
-Whoever takes up a version, catalog, vectors or calibration again marks it as used first (`atomic.in_use`).
+Code that reuses a version, catalog, vectors or calibration marks it as used first (`atomic.in_use`).
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ from jobs.base import options
 from jobs.base.atomic import remove
 from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
+from jobs.store.manifest import Manifest
 from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot, safe_name
 from jobs.store.vectors import Vectors
-from jobs.store.versions import BUILT, Index, Manifest, name_index
+from jobs.store.versions import BUILT, Index, name_index
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ PHOTO = re.compile(r"uploaded-[0-9a-f]{12}\.jpg")
 EVENT_LOG = re.compile(r"(eventlog_v2_)?(app|application|local|spark)[-_].+")
 
 Going = Iterator[tuple[Path, int, str]]
-"""What goes, its bytes and why. It is looked at again right before it is told, and removed at once."""
+"""What goes, its bytes and why. Each is checked again right before it is yielded, and removed at once."""
 
 
 def housekeep(
@@ -59,9 +60,9 @@ def housekeep(
     keep_days: int = options.KEEP_DAYS.default,
     dry_run: bool = options.DRY_RUN.default,
 ) -> dict[str, int]:
-    """Remove what the rule above lets go; return how much of each kind, and ``bytes``.
+    """Apply the rule above; return how many of each kind were removed, and ``bytes``.
 
-    ``dry_run``: only say what would go. Raises LookalikeError, having removed the rest, where
+    ``dry_run``: only log what would be removed. Raises LookalikeError, having removed the rest, if
     something can't be removed or read.
     """
     options.check_option(options.KEEP_VERSIONS, keep_versions)
@@ -95,14 +96,14 @@ def housekeep(
     for problem in problems:
         log.warning(problem)
     if problems:
-        more = f" So it is with {len(problems) - 1:,} more, listed in the log." if problems[1:] else ""
+        more = f" The log lists {len(problems) - 1:,} more." if problems[1:] else ""
         raise LookalikeError(problems[0] + more)
     return counts
 
 
 @contextmanager
 def _noted(problems: list[str]) -> Iterator[None]:
-    """What goes wrong keeps nothing else from being removed."""
+    """An error keeps nothing else from being removed."""
     try:
         yield
     except LookalikeError as error:
@@ -117,7 +118,7 @@ def _say(dry_run: bool, what: str, size: int) -> None:
 
 def _versions(root: DataRoot, keep: int, since: float) -> Going:
     published = {folder.name: Index(folder).published() for folder in _hashes(root.index)}
-    newest = sorted((said["at"], version) for version, said in published.items() if said)[-keep:]
+    newest = sorted((record["at"], version) for version, record in published.items() if record)[-keep:]
 
     def kept() -> set[str]:
         pointers = [name for name in (BUILT, CURRENT) if (root.index / name).exists()]
@@ -148,7 +149,7 @@ def _catalogs(root: DataRoot, gone: set[Path], since: float) -> Going:
 
 
 def _manifests(root: DataRoot, gone: set[Path]) -> Iterator[Manifest]:
-    """Of the versions that stay; nobody can search one whose manifest can't be read."""
+    """Of the versions that stay; one without a readable manifest can't be searched."""
     for version in set(_hashes(root.index)) - gone:
         with suppress(LookalikeError):
             yield Index(version).manifest()
@@ -160,15 +161,15 @@ def _pointed_to(folder: Path) -> set[str]:
 
 
 def _hashes(folder: Path) -> list[Path]:
-    """What is named by its content there."""
+    """The entries of ``folder`` that are named by their content."""
     return [entry for entry in _entries(folder) if CONTENT_NAME.fullmatch(entry.name)]
 
 
 def _unused(folder: Path, kept: Callable[[], set[str]], since: float) -> Iterator[tuple[Path, int]]:
-    """Real folders named by their content, with their bytes, that are not kept nor were used lately."""
+    """Folders (no links) named by their content, neither kept nor recently used, with their bytes."""
     for entry in _hashes(folder):
         if entry.is_dir() and not entry.is_symlink():
-            _, size = _look(entry)  # which takes a while, so before what may change meanwhile
+            _, size = _look(entry)  # slow, so it comes before the checks of what may change meanwhile
             if entry.name not in kept() and entry.stat().st_mtime < since:
                 yield entry, size
 
@@ -180,14 +181,14 @@ def _answers(root: DataRoot) -> list[Path]:
 
 
 def _unnamed_photos(root: DataRoot, gone: set[Path]) -> Iterator[Path]:
-    named = {_asked_about(answer / "neighbours.json") for answer in _answers(root) if answer not in gone}
+    named = {_query_picture(answer / "neighbours.json") for answer in _answers(root) if answer not in gone}
     for entry in _entries(root.uploads):
         if PHOTO.fullmatch(entry.name) and entry.name not in named:
             yield entry
 
 
-def _asked_about(answer: Path) -> str | None:
-    """The file name of the picture that was asked about; names of photos are unique."""
+def _query_picture(answer: Path) -> str | None:
+    """The file name of an answer's query picture; the names of photos are unique."""
     try:
         return Path(json.loads(answer.read_text(encoding="utf-8"))["query"]["path"]).name
     except FileNotFoundError:
@@ -203,7 +204,7 @@ def _event_logs(root: DataRoot) -> Iterator[Path]:
 
 
 def _leftovers(root: DataRoot) -> Iterator[Path]:
-    # Of the resized pictures, which may be a million, only the place where they are written.
+    # Of the resized copies, which may be a million, only the folder in which they are written.
     written = (root.catalog, root.embeddings, root.vectors, root.calibrations, root.index, root.uploads)
     for top in (*written, root.queries, root.sources, root.spark_events, root.resized_scratch):
         for folder, folders, files in os.walk(top):
@@ -220,13 +221,13 @@ def _older(paths: Iterable[Path], since: float, why: str) -> Going:
 
 
 def _look(path: Path) -> tuple[float, int]:
-    """When the newest of it and what is in it was written to, and the bytes of all; no link is followed."""
+    """When it or anything in it was last written to, and the bytes of all; links are not followed."""
     newest, size = -math.inf, 0
-    for one in (path, *_inside(path)):
+    for entry in (path, *_inside(path)):
         with suppress(FileNotFoundError):
-            seen = one.lstat()
-            newest = max(newest, seen.st_mtime)
-            size += 0 if stat.S_ISDIR(seen.st_mode) else seen.st_size
+            status = entry.lstat()
+            newest = max(newest, status.st_mtime)
+            size += 0 if stat.S_ISDIR(status.st_mode) else status.st_size
     return newest, size
 
 
@@ -237,7 +238,7 @@ def _inside(path: Path) -> Iterator[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What lies there, by name; nothing where the folder is not there."""
+    """The entries of ``folder``, sorted by name; none if it does not exist."""
     try:
         return sorted(folder.iterdir())
     except FileNotFoundError:

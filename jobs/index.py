@@ -1,4 +1,4 @@
-"""Hash every vector and measure the recall of what that gives: the DAG's task ``index``."""
+"""Hash every vector, and measure the recall of the index: the DAG's task ``index``."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ from jobs.spark.session import spark_session
 from jobs.store.calibrations import Calibration, open_calibration
 from jobs.store.catalog import read_counts
 from jobs.store.embeddings import EmbeddingStore
+from jobs.store.manifest import FORMAT, Lsh, Recall
 from jobs.store.packed import load_sketch, open_parts
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.vectors import Vectors, open_vectors
-from jobs.store.versions import BUILT, CAPTION, FORMAT, Index, Lsh, Recall, open_index, point_to_index
+from jobs.store.versions import BUILT, CAPTION, Index, open_index, point_to_index
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ EXACT_TABLES, EXACT_BUCKET_LENGTH = 3, 0.05
 
 @dataclass(frozen=True)
 class LshParams:
-    """Parameters of BucketedRandomProjectionLSH that overrule the calibration; None leaves them to it.
+    """Parameters of BucketedRandomProjectionLSH that override the calibration; None keeps the calibration's.
 
     A table's hash is ``floor(r . x / bucket_length)`` for a random unit vector ``r``.
     ``candidates`` is the number of pictures that a query re-ranks by exact distance.
@@ -58,7 +59,7 @@ class LshParams:
 
 
 class _Searched(TypedDict):
-    """How the index is searched, and what that was measured to find: a part of the manifest."""
+    """How the index is searched, and its measured recall: part of the manifest."""
 
     search: str
     candidates: int
@@ -77,14 +78,14 @@ def build_index(
     same index however often a run was killed; a version that is there already stays as it is.
     Pictures of the version built before that were hashed the same way keep their hashes.
 
-    Raises LookalikeError where vectors or their calibration are missing or there is only one vector.
+    Raises LookalikeError if vectors or their calibration are missing or there is only one vector.
     """
     assembled, calibrated = open_vectors(root, vectors), open_calibration(root, calibration)
     calibrated.check(assembled.name)  # the calibration is of these vectors
     content = json.dumps([FORMAT, assembled.name, calibrated.name, asdict(params)])
     index = Index(root.index / hashlib.sha256(content.encode()).hexdigest()[:16])
     if in_use(index.folder):
-        log.info(f"index {index.version} is there already")
+        log.info(f"index {index.version} exists already")
     else:
         with section("fit, hash and measure"), spark_session("index") as spark:
             _build(spark, root, assembled, calibrated, params, index)
@@ -173,7 +174,7 @@ def _searched(
         seed=target["seed"],
         disjoint=prediction.disjoint,
     )
-    # Only the calibration's own choice was promised anything.
+    # The prediction holds only for the calibration's own choice.
     recall["predicted"] = prediction.recall if params == LshParams() else None
     per_part = OpenIndex(staged.packed, parts, sketch, candidates, k).way(k).candidates
     compared = sum(min(per_part, len(part.ids)) for part in parts) / images
@@ -190,11 +191,14 @@ def _searched(
 
 def _hashed_alike(root: DataRoot, calibration: str, lsh: Lsh) -> Index | None:
     """The version that was built last, if its pictures were hashed in the same way and are not corrupt."""
+    if not (root.index / BUILT).exists():
+        log.info("no earlier index to reuse: hashing every picture")
+        return None
     try:
         base = open_index(root, BUILT)
         base.verify(content=True)
     except LookalikeError as error:
-        log.info(f"no earlier index to reuse, hashing every picture ({error})")
+        log.info(f"the earlier index can't be reused, hashing every picture: {error}")
         return None
     manifest = base.manifest()
     alike = (manifest["search"], manifest["calibration"], manifest["lsh"]) == ("sketch", calibration, lsh)

@@ -1,4 +1,4 @@
-"""Draw the query and its neighbours: the DAG's task ``montage``."""
+"""Draw the query picture and its neighbours: the DAG's task ``montage``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COLUMNS = 5
 
 @cache
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    # matplotlib brings DejaVu Sans along, which knows far more scripts than Pillow's own font.
+    # matplotlib comes with DejaVu Sans, which covers far more scripts than Pillow's own font.
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)
 
@@ -40,8 +40,8 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 def draw_montage(root: DataRoot, folder: Path) -> Path:
     """Draw ``folder/montage.png`` from ``folder/neighbours.json`` and return its path.
 
-    Neighbours of the query's class have a green frame. Raises LookalikeError where
-    there is no answer to draw.
+    Neighbours of the query's class have a green frame. Raises LookalikeError if there is
+    no answer to draw.
     """
     answer = read_answer(folder)
     neighbours = answer["neighbours"]
@@ -123,7 +123,7 @@ def _foot(draw: ImageDraw.ImageDraw, answer: Answer, width: int, height: int) ->
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("python -m jobs.montage", __doc__)
-    parser.add_argument("--run", default="manual", help="which folder under queries/")
+    parser.add_argument("--run", default="manual", help="the folder under queries/")
 
     def step(given: argparse.Namespace) -> dict[str, str]:
         root = DataRoot.from_env()

@@ -21,10 +21,10 @@ from jobs.store.versions import BUILT, Index, open_index
 log = logging.getLogger(__name__)
 
 STORED = 10
-"""Neighbours kept of each picture: two rows of five."""
+"""Neighbours stored per picture: two rows of five."""
 MAX_STORED = 100
 BLOCK = 1_024
-"""Pictures that ask at once: enough for a matrix product, few enough for their scores to fit."""
+"""Query pictures per block: enough for a matrix product, few enough that their scores fit in memory."""
 STORED_ROW = "id string, neighbours array<struct<id: string, distance: float>>"
 
 
@@ -32,29 +32,29 @@ def store_neighbours(root: DataRoot, version: str = BUILT, k: int = STORED) -> I
     """Write ``index/<version>/neighbours``: Parquet, a row per picture, ascending by id.
 
     Columns: id, neighbours (the k nearest others, ascending by distance; id and Euclidean distance).
-    They are found the way the index is searched, in one Spark job; once there, they stay.
+    They are found as a query finds them, in one Spark job; existing ones are kept.
 
-    Raises LookalikeError where there is no such index or k is out of range.
+    Raises LookalikeError if there is no such index or k is out of range.
     """
     if not 1 <= k <= MAX_STORED:
         raise LookalikeError(f"k is {k}: store 1 to {MAX_STORED} neighbours.")
     index = open_index(root, version)
     if index.neighbours.exists():
-        log.info(f"{index.neighbours} is there already")
+        log.info(f"{index.neighbours} exists already")
         return index
     with (
         section("neighbours of every picture"),
         spark_session("neighbours") as spark,
         staged_directory(index.neighbours) as staging,
     ):
-        found = _of_all(spark, index, k)
-        found.write.option("parquet.block.size", 1 << 20).parquet(str(staging), mode="overwrite")
+        rows = _of_all(spark, index, k)
+        rows.write.option("parquet.block.size", 1 << 20).parquet(str(staging), mode="overwrite")
     log.info(f"{index.neighbours}: the {k} nearest of {index.manifest()['images']:,} pictures")
     return index
 
 
 def _of_all(spark: SparkSession, index: Index, k: int) -> DataFrame:
-    """Each task asks for blocks of pictures and scans all parts itself: nothing is shuffled."""
+    """Each task searches all parts for blocks of pictures: nothing is shuffled."""
     sizes = [len(part.ids) for part in open_for_search(index).parts]
     starts = [(part, start) for part, size in enumerate(sizes) for start in range(0, size, BLOCK)]
     blocks = [(number, *block) for number, block in enumerate(starts)]
@@ -66,24 +66,24 @@ def _of_all(spark: SparkSession, index: Index, k: int) -> DataFrame:
             for part, start in zip(batch["part"].to_pylist(), batch["start"].to_pylist(), strict=True):
                 yield _of_block(opened, part, start, k)
 
-    asking = spark.createDataFrame(blocks, "number long, part long, start long")
-    return asking.repartitionByRange(len(blocks), "number").drop("number").mapInArrow(find, STORED_ROW)
+    queries = spark.createDataFrame(blocks, "number long, part long, start long")
+    return queries.repartitionByRange(len(blocks), "number").drop("number").mapInArrow(find, STORED_ROW)
 
 
 def _of_block(index: OpenIndex, part: int, start: int, k: int) -> pa.RecordBatch:
     block = slice(start, start + BLOCK)
     own = index.parts[part].ids[block].astype(str).tolist()
     ids, distances = index.search(index.parts[part].vectors[block], own, k)
-    there = ids != b""
-    offsets = [0, *there.sum(axis=1).cumsum().tolist()]
-    others = pa.array(ids[there].astype(str).tolist(), pa.string())
-    pairs = pa.StructArray.from_arrays([others, pa.array(distances[there])], ["id", "distance"])
+    present = ids != b""
+    offsets = [0, *present.sum(axis=1).cumsum().tolist()]
+    others = pa.array(ids[present].astype(str).tolist(), pa.string())
+    pairs = pa.StructArray.from_arrays([others, pa.array(distances[present])], ["id", "distance"])
     return pa.record_batch({"id": pa.array(own), "neighbours": pa.ListArray.from_arrays(offsets, pairs)})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("spark-submit jobs/neighbours.py", __doc__)
-    parser.add_argument("--k", type=int, default=STORED, help="neighbours to store of each picture")
+    parser.add_argument("--k", type=int, default=STORED, help="neighbours to store per picture")
     add_name(parser, "--index-version", "the index version", BUILT, CURRENT)
 
     def step(given: argparse.Namespace) -> dict[str, str]:

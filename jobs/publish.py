@@ -1,5 +1,4 @@
-"""Make the index that was built the one that queries ask, if it reaches its recall: the DAG's task
-``publish``."""
+"""Make an index version the one that queries use, if it reaches its recall: the DAG's task ``publish``."""
 
 from __future__ import annotations
 
@@ -23,11 +22,11 @@ def publish(
 ) -> Index:
     """Name a version in ``index/current``, in one step.
 
-    ``run`` is the run that made it, ``settings`` are its params: kept, so that
-    pictures that land later are taken in the same way. A version that is put back keeps its run.
+    ``run`` is the run that made it, ``settings`` are its params: they are kept, so that later scheduled
+    runs repeat them. A version that is restored keeps its run.
 
-    Raises LookalikeError, and leaves what was published, where the version is corrupt, its measured
-    recall misses its target, or its neighbours, gallery or report were not made.
+    Raises LookalikeError, and leaves the published version, if this one is corrupt, its measured
+    recall is below its target, or its neighbours, gallery or report are missing.
     """
     index = open_index(root, version)
     index.verify(content=True)

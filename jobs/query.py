@@ -31,7 +31,7 @@ Found = list[tuple[str, float]]
 
 
 class _Result(TypedDict):
-    """What a search found: a part of the answer."""
+    """The part of the answer that a search gives."""
 
     method: str
     note: str | None
@@ -52,14 +52,14 @@ def answer(
 ) -> Path:
     """Find the ``k`` nearest neighbours of one picture and write ``queries/<run>/neighbours.json``.
 
-    ``query`` is what ``look_up`` takes. The picture itself is left out of its answer.
+    ``query`` is what ``look_up`` accepts. The query picture is left out of its own answer.
 
     ``method`` is ``sketch`` (ranked by packed hashes, the best re-ranked by exact distance), ``exact``
-    (every picture compared) or ``stock`` (Spark's approxNearestNeighbors as it is). Where it can't do what
-    is asked, exact search answers instead, and ``method`` and ``note`` say so. With ``overlap`` exact
-    search answers as well, and the answer says how much of that was found.
+    (every picture compared) or ``stock`` (Spark's approxNearestNeighbors as it is). If it can't find
+    k, exact search answers instead, and ``method`` and ``note`` say so. With ``overlap`` exact search runs
+    as well, and the answer has the share of its neighbours that were found.
 
-    Raises LookalikeError where an option is not allowed, or index or picture can't be had.
+    Raises LookalikeError if an option is not allowed, or there is no such index or picture.
     """
     options.check_option(options.K, k)
     options.check_option(options.METHOD, method)
@@ -71,14 +71,14 @@ def answer(
 
     with open_gallery(index) as gallery:
         opened = open_for_search(index)
-        asked = look_up(opened, gallery, query, seed=seed, embed=embed)
-        log.info(f"query {asked.caption['id'] or '(not in the index)'}: {asked.caption['path']!r}")
+        picture = look_up(opened, gallery, query, seed=seed, embed=embed)
+        log.info(f"query {picture.caption['id'] or '(not in the index)'}: {picture.caption['path']!r}")
         with section("query"), spark_session("query") as spark:
-            result = _search(spark, index, opened, gallery, asked, k, method, overlap)
+            result = _search(spark, index, opened, gallery, picture, k, method, overlap)
     if result["note"]:
         log.warning(result["note"])
     if result["overlap"] is not None:
-        log.info(f"{result['method']} search found {result['overlap']:.0%} of what exact search finds")
+        log.info(f"{result['method']} search found {result['overlap']:.0%} of the exact search's neighbours")
     searched = SearchedIndex(
         version=index.version,
         images=manifest["images"],
@@ -86,7 +86,7 @@ def answer(
         recall=manifest["recall"],
         candidates_fraction=manifest["candidates_fraction"],
     )
-    answered = Answer(query=asked.caption, k=k, **result, index=searched, model=manifest["model"])
+    answered = Answer(query=picture.caption, k=k, **result, index=searched, model=manifest["model"])
     write_answer(folder, answered)
     return folder
 
@@ -96,28 +96,28 @@ def _search(
     index: Index,
     opened: OpenIndex,
     gallery: Gallery,
-    asked: Asked,
+    picture: Asked,
     k: int,
     method: str,
     overlap: bool,
 ) -> _Result:
     note = None
-    own = asked.caption["id"]
+    own = picture.caption["id"]
     if method == "sketch" and opened.sketch is None:
-        method, note = "exact", f"{len(opened):,} pictures are too few to hash, so search is exact."
-    exact = _by_spark(spark, opened, asked, k, exact=True) if overlap or method == "exact" else None
+        method, note = "exact", f"{len(opened):,} pictures are too few to hash, so the search is exact."
+    exact = _by_spark(spark, opened, picture, k, exact=True) if overlap or method == "exact" else None
     if method == "sketch":
-        found = _by_spark(spark, opened, asked, k)
+        found = _by_spark(spark, opened, picture, k)
     elif method == "stock":
-        found = stock_search(spark, index, asked.vector[0], own, k)
+        found = stock_search(spark, index, picture.vector[0], own, k)
     else:
         found = exact or []
     if len(found) < min(k, len(opened) - (own is not None)):
         note = f"The hash tables held {len(found)} of {k} neighbours, so exact search answered."
-        method, found = "exact", exact or _by_spark(spark, opened, asked, k, exact=True)
+        method, found = "exact", exact or _by_spark(spark, opened, picture, k, exact=True)
         exact = found
     if len(found) < k:
-        note = f"The index holds {len(found)} other pictures, fewer than the {k} asked for."
+        note = f"The index holds {len(found)} other pictures, fewer than the {k} requested."
     captions = gallery.captions([id_ for id_, _ in found])
     return {
         "method": method,
@@ -130,15 +130,15 @@ def _search(
     }
 
 
-def _by_spark(spark: SparkSession, index: OpenIndex, asked: Asked, k: int, *, exact: bool = False) -> Found:
-    ids, distances = search_by_spark(spark, index, asked.vector, [asked.caption["id"]], k, exact=exact)
+def _by_spark(spark: SparkSession, index: OpenIndex, picture: Asked, k: int, *, exact: bool = False) -> Found:
+    ids, distances = search_by_spark(spark, index, picture.vector, [picture.caption["id"]], k, exact=exact)
     pairs = zip(ids[0].astype(str).tolist(), distances[0].tolist(), strict=True)
     return [(id_, distance) for id_, distance in pairs if id_]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("spark-submit jobs/query.py", __doc__, *options.QUERY_OPTIONS)
-    parser.add_argument("--run", default="manual", help="names the folder under queries/")
+    parser.add_argument("--run", default="manual", help="the folder under queries/")
     add_name(parser, "--index-version", "the index version", CURRENT, BUILT)
 
     def step(given: argparse.Namespace) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Measure what an index is worth and tell it as a page: the DAG's task ``report``."""
+"""Measure the quality of an index and write it as a page: the DAG's task ``report``."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ FORMAT = 2
 QUERIES = 5_000
 FRONTIER_QUERIES = 200
 DEEPEST = 100
-"""R of R-precision and MAP@R is at most this; a class may hold half of all pictures."""
+"""The largest R of R-precision and MAP@R, because a class may hold half of all pictures."""
 SHOWN_PAIRS, SHOWN_HUBS, SHOWN_GROUPS = 24, 6, 12
 
 
 def write_report(root: DataRoot, version: str = BUILT) -> Path:
-    """Write ``report.json`` and ``report.html`` into an index version; once there, they stay.
+    """Write ``report.json`` and ``report.html`` into an index version; existing ones are kept.
 
-    Raises LookalikeError where there is no such index or its neighbours were not stored.
+    Raises LookalikeError if there is no such index or its neighbours were not stored.
     """
     index = open_index(root, version)
     if index.report_file.exists():
-        log.info(f"{index.report_file} is there already")
+        log.info(f"{index.report_file} exists already")
         return index.report_file
     if not index.neighbours.exists():
         raise LookalikeError(f"{index.neighbours} is missing: run the step neighbours first.")
@@ -68,7 +68,7 @@ def write_report(root: DataRoot, version: str = BUILT) -> Path:
 
 
 def measure(root: DataRoot, index: Index) -> dict[str, Any]:
-    """All that ``report.json`` holds: the manifest's account of the index, and what is measured here."""
+    """The content of ``report.json``: what the manifest says about the index, and what is measured here."""
     manifest = index.manifest()
     captions = index.captions()
     all_ids = np.array([row["id"] for row in captions], "S32")
@@ -81,9 +81,9 @@ def measure(root: DataRoot, index: Index) -> dict[str, Any]:
     others[classes[own] < 0] = 0
     k = manifest["recall"]["k"]
     deepest = min(DEEPEST, max(5, k, int(others.max())), len(captions) - 1)
-    log.info(f"{len(drawn):,} queries, {deepest} neighbours of each, exactly and by the index")
+    log.info(f"{len(drawn):,} queries, {deepest} neighbours each, exactly and by the index")
     exact, distances = opened.search(queries, drawn, deepest, exact=True)
-    found, _ = opened.search(queries, drawn, deepest)
+    by_index, _ = opened.search(queries, drawn, deepest)
     report: dict[str, Any] = {
         "version": manifest["version"],
         "created": manifest["created"],
@@ -110,7 +110,7 @@ def measure(root: DataRoot, index: Index) -> dict[str, Any]:
                     np.minimum(others[labelled], deepest),
                 )
             )
-            for name, ids in (("exact", exact), ("index", found))
+            for name, ids in (("exact", exact), ("index", by_index))
         }
         chance = float((others[labelled] / (len(captions) - 1)).mean())
         counts = {"queries": int(labelled.sum()), "classes": int(classes.max()) + 1}
@@ -139,12 +139,12 @@ def _frontier(
 
 def _distances(queries: Floats, nearest: Floats) -> dict[str, Any]:
     pairs = np.linalg.norm(queries[:-1] - queries[1:], axis=1)
-    there = nearest[np.isfinite(nearest)]
-    top = float(max(pairs.max(), there.max()))
+    finite = nearest[np.isfinite(nearest)]
+    top = float(max(pairs.max(), finite.max()))
     return {
-        "neighbours": histogram(there, top),
+        "neighbours": histogram(finite, top),
         "random": histogram(pairs, top),
-        "median_neighbour": float(np.median(there)),
+        "median_neighbour": float(np.median(finite)),
         "median_random": float(np.median(pairs)),
     }
 
@@ -184,7 +184,7 @@ def _near_duplicates(
 
 
 def _same_bytes(root: DataRoot, catalog: str) -> dict[str, Any]:
-    """Files of the same bytes, as the catalog found them; those with conflicting labels first."""
+    """Files with the same bytes, from the catalog; those with conflicting labels first."""
     groups: dict[str, list[dict[str, str]]] = defaultdict(list)
     with (catalog_folder(root, catalog) / "duplicates.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):

@@ -34,11 +34,11 @@ def find_source(
     with_test: bool = False,
     sample_seed: int = 0,
 ) -> Source:
-    """Return the source ``name``, drawn or downloaded first where it is not there yet.
+    """Return the source ``name``; it is drawn or downloaded first if it is not there yet.
 
-    The inbox joins every source as a split of its own; ``inbox`` is that alone.
+    The inbox is added to every source as a split of its own; the source ``inbox`` is only that.
 
-    Raises LookalikeError where it can't be had, UnreachableError where trying later may help.
+    Raises LookalikeError if there is no such source, UnreachableError if running later may help.
     """
     options.check_option(options.SOURCE, name)
     options.check_option(options.LABEL_RULE, label_rule)
@@ -49,11 +49,13 @@ def find_source(
             source = stanford_cars(root, with_test=with_test)
         elif name == "folder":
             if not directory:
-                raise LookalikeError("source folder needs a folder: say where your pictures are.")
+                raise LookalikeError(
+                    "source folder needs a folder: give the folder that holds your pictures."
+                )
             source = folder(Path(directory), label_rule)
         else:
             if not root.inbox.is_dir():
-                raise LookalikeError(f"{root.inbox} is not a folder: make it and put pictures there.")
+                raise LookalikeError(f"{root.inbox} is not a folder: create it and put pictures there.")
             source = Source(INBOX, ())
         if root.inbox.is_dir():
             landed = replace(folder(root.inbox).splits[0], name=INBOX)

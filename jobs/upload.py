@@ -1,4 +1,4 @@
-"""Decode a picture from standard input and keep it as one that a query may name."""
+"""Decode a picture from standard input and keep a copy that a query may name."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from jobs.store.root import DataRoot
 
 MAX_PIXELS = 50_000_000
 SIDE = 1_024
-"""A larger picture is made smaller: four times what the network sees."""
+"""Larger pictures are made smaller, to about four times what the network sees."""
 MEMORY, SECONDS = 2 << 30, 20
 
 
 def keep_upload(content: bytes, root: DataRoot) -> Path:
-    """Write ``content`` as an upright RGB JPEG of at most 1,024 pixels a side, under a name of ours.
+    """Write ``content`` as an upright RGB JPEG of at most 1,024 pixels per side, under a new name.
 
-    Nothing of the file itself is kept: no name, no EXIF, no colour profile. Raises LookalikeError
-    where it is no picture that can be used.
+    Nothing else of the file is kept: no name, no EXIF, no colour profile. Raises LookalikeError if the
+    picture can't be used.
     """
     try:
         with open_picture(io.BytesIO(content)) as image:

@@ -35,7 +35,7 @@ def read_embeddings(spark: SparkSession, store: EmbeddingStore, format: str) -> 
         return shards.select("id", array_to_vector(F.col("embedding")).alias("embedding"))
     columns = csv_columns(store.model()["dimension"])
     schema = ", ".join(f"{name} {'string' if name == 'id' else 'float'}" for name in columns)
-    # What can't be read becomes NaN, which is looked for below.
+    # What can't be read becomes NaN, which ``_count`` finds.
     rows = spark.read.csv(str(store.csv), schema=schema, header=True, mode="PERMISSIVE")
     assembler = VectorAssembler(inputCols=columns[1:], outputCol="embedding", handleInvalid="keep")
     return assembler.transform(rows).select("id", "embedding")
@@ -46,7 +46,7 @@ def assemble(
 ) -> DataFrame:
     """Join the catalog's usable pictures to their embeddings.
 
-    One row per content hash (files of the same bytes go by the first path):
+    One row per content hash (of files with the same bytes, the first path):
     id, path, label, class_name, vector (the embedding, scaled to length 1).
     """
     files = spark.read.parquet(str(catalog_file(root, catalog))).where("status = 'ok'")
@@ -61,9 +61,9 @@ def assemble_vectors(
     root: DataRoot, fingerprint: str, format: str = options.FORMAT.default, *, catalog: str = CURRENT
 ) -> Vectors:
     """Write the assembled vectors to ``vectors/<hash of what they are made of>`` and return them;
-    nothing is computed where that folder is there already.
+    nothing is computed if that folder exists.
 
-    Raises LookalikeError where catalog or embeddings are missing, or an embedding is invalid.
+    Raises LookalikeError if catalog or embeddings are missing, or an embedding is invalid.
     """
     options.check_option(options.FORMAT, format)
     store = EmbeddingStore(root.embeddings / fingerprint)
@@ -90,12 +90,12 @@ def assemble_vectors(
 
 
 def _count(pictures: DataFrame, store: EmbeddingStore, dimension: int) -> int:
-    """How many there are. Raises LookalikeError where one is NaN, infinite, zero or of another length."""
+    """The number of vectors. Raises LookalikeError if one is NaN, infinite, zero or of another length."""
     values = vector_to_array(F.col("vector"))
-    # Scaled to length 1, unless that could not be done.
+    # All are scaled to length 1, unless that was impossible.
     square = F.aggregate(values, F.lit(0.0), lambda total, value: total + value * value)
     sound = (F.size(values) == dimension) & (F.abs(square - 1) < 1e-3)
-    found = (
+    counted = (
         pictures.select("id", sound.alias("sound"))
         .agg(
             F.count("*").alias("count"),
@@ -104,13 +104,14 @@ def _count(pictures: DataFrame, store: EmbeddingStore, dimension: int) -> int:
         )
         .first()
     )
-    assert found is not None
-    if found["unsound"]:
+    assert counted is not None
+    if counted["unsound"]:
         raise LookalikeError(
-            f"{found['unsound']:,} embeddings in {store.folder} are not {dimension} finite values other than "
-            f"zero (picture {found['first']} is the first): delete that folder and run the step embed again."
+            f"{counted['unsound']:,} embeddings in {store.folder} are not {dimension} finite values other "
+            f"than zero (picture {counted['first']} is the first): delete that folder and run the step embed "
+            "again."
         )
-    count: int = found["count"]
+    count: int = counted["count"]
     return count
 
 
@@ -127,7 +128,7 @@ def _key(root: DataRoot, catalog: str, fingerprint: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("spark-submit jobs/vectors.py", __doc__, options.FORMAT)
-    parser.add_argument("--fingerprint", required=True, help="which model's embeddings: a folder's name")
+    parser.add_argument("--fingerprint", required=True, help="the model: the name of a folder in embeddings/")
     add_name(parser, "--catalog", "the catalog", CURRENT)
 
     def step(given: argparse.Namespace) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Buttons on a task that lead to what it made. Airflow asks for them when the task has ended."""
+"""Buttons on a task that lead to its result. Airflow computes them when the task has ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PREFIX = "/lookalike"
 
 
 def page(path: str) -> str:
-    """The address of one of our pages, below whatever path Airflow itself is served under."""
+    """The address of one of our pages, below the path that Airflow is served under."""
     base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
     return f"{base}{PREFIX}/{path}"
 
@@ -27,7 +27,7 @@ class MontageLink(BaseOperatorLink):
 
 
 class ReportLink(BaseOperatorLink):
-    """Report: its page of the version that the run built."""
+    """Report: the page about the version that the run built."""
 
     name = "Report"
 
@@ -37,7 +37,7 @@ class ReportLink(BaseOperatorLink):
 
 
 class GalleryLink(BaseOperatorLink):
-    """Gallery and publish: the published pictures."""
+    """Gallery and publish: the gallery of the published version."""
 
     name = "Gallery"
 

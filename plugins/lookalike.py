@@ -1,12 +1,12 @@
-"""What Lookalike adds to Airflow's UI: its pages, and where they are found."""
+"""What Lookalike adds to Airflow's UI: its pages, and the links to them."""
 
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
 from plugins.links import PREFIX
+from plugins.login_first import LoginFirst
 from plugins.pages.app import app
-from plugins.strangers import LoginFirst
 
 
 class LookalikePlugin(AirflowPlugin):

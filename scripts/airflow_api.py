@@ -1,4 +1,4 @@
-"""Ask a running Airflow through its API, as a person's browser or script does."""
+"""A client for the API of a running Airflow."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from urllib.parse import quote
 T = TypeVar("T")
 
 
-def until(found: Callable[[], T], seconds: float, what: str) -> T:
-    """Ask every second until ``found`` is true; fail after a time that only something broken takes."""
+def until(check: Callable[[], T], seconds: float, what: str) -> T:
+    """Call ``check`` every second until its result is true, and return that; fail after ``seconds``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if answer := found():
+        if answer := check():
             return answer
         time.sleep(1)
     raise AssertionError(f"{what}: not within {seconds:.0f} s")
@@ -26,7 +26,7 @@ def until(found: Callable[[], T], seconds: float, what: str) -> T:
 
 @dataclass(kw_only=True)
 class AirflowApi:
-    """An Airflow that runs at ``base``; ``request`` and what is built on it are asked as ``user``."""
+    """An Airflow that runs at ``base``; requests are made as ``user``."""
 
     base: str
     user: str
@@ -38,20 +38,20 @@ class AirflowApi:
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         data = json.dumps(body).encode() if body is not None else None
-        asked = urllib.request.Request(self.base + path, data, headers, method=method)
+        request = urllib.request.Request(self.base + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, None
 
     def patiently(self, ask: Callable[[], T], what: str, seconds: float = 180) -> T:
-        """Ask until Airflow answers: it may be starting, again."""
+        """Repeat ``ask`` until Airflow answers: it may still be starting."""
 
         def answer() -> list[T]:
             try:
                 return [ask()]
-            except (OSError, TypeError):  # nobody there, or an error instead of an answer
+            except (OSError, TypeError):  # not listening yet, or an error instead of an answer
                 return []
 
         return until(answer, seconds, what)[0]
@@ -66,21 +66,21 @@ class AirflowApi:
 
     def trigger(self, dag: str, **conf: Any) -> str:
         body = {"logical_date": None, "conf": conf}
-        status, told = self.request("POST", f"/api/v2/dags/{dag}/dagRuns", body)
+        status, answer = self.request("POST", f"/api/v2/dags/{dag}/dagRuns", body)
         assert status == 200, status
-        run: str = told["dag_run_id"]
+        run: str = answer["dag_run_id"]
         return run
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
         """The runs of a DAG, the earliest first."""
-        told = self.request("GET", f"/api/v2/dags/{dag}/dagRuns?order_by=run_after")[1]
-        runs: list[dict[str, Any]] = told["dag_runs"]
+        answer = self.request("GET", f"/api/v2/dags/{dag}/dagRuns?order_by=run_after")[1]
+        runs: list[dict[str, Any]] = answer["dag_runs"]
         return runs
 
     def tasks(self, dag: str, run: str) -> dict[str, str]:
         """Task id -> state."""
-        told = self.request("GET", f"/api/v2/dags/{dag}/dagRuns/{quote(run)}/taskInstances")[1]
-        return {task["task_id"]: task["state"] for task in told["task_instances"]}
+        answer = self.request("GET", f"/api/v2/dags/{dag}/dagRuns/{quote(run)}/taskInstances")[1]
+        return {task["task_id"]: task["state"] for task in answer["task_instances"]}
 
     def state(self, dag: str, run: str) -> str:
         state: str = self.request("GET", f"/api/v2/dags/{dag}/dagRuns/{quote(run)}")[1]["state"]

@@ -1,4 +1,4 @@
-"""Start Airflow with its UI on this machine alone and say how to log in: make airflow."""
+"""Start Airflow with its UI on this machine only and print how to log in: make airflow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE_S = 180
 
 
 def main() -> int:
-    # Airflow writes the password to a file of its own; nobody else on the machine is to read it.
+    # Airflow writes the password to a file, which no other user of the machine may read.
     os.umask(0o077)
     home = Path(os.environ["AIRFLOW_HOME"])
     home.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def main() -> int:
     inbox.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if _is_up():
-        print(f"error: something answers on {ADDRESS} already: stop it first.", file=sys.stderr)
+        print(f"error: something is already running on {ADDRESS}: stop it first.", file=sys.stderr)
         return 1
     environment = {
         **os.environ,
@@ -42,8 +42,8 @@ def main() -> int:
         "AIRFLOW__API__PORT": PORT,
         "AIRFLOW__API__BASE_URL": ADDRESS,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{ADDRESS}/execution/",
-        # The server works on forty requests at once; with its usual 15 connections to the
-        # database, fifty people who look at Airflow's own list of DAGs bring it to a halt.
+        # The server handles forty requests at once; with the default of 15 connections to the
+        # database, fifty people on Airflow's own list of DAGs block it.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50",
     }
     print(f"Starting Airflow (its log: {log}) ...", flush=True)
@@ -58,12 +58,12 @@ def main() -> int:
         )
         try:
             if not _wait(airflow):
-                print(f"error: Airflow did not come up; see {log}.", file=sys.stderr)
+                print(f"error: Airflow did not start; see {log}.", file=sys.stderr)
                 return 1
             passwords = json.loads((home / "simple_auth_manager_passwords.json.generated").read_text())
             print(f"\n  address   {ADDRESS}/dags/similarity_index\n  user      admin")
             print(f"  password  {passwords['admin']}")
-            print(f"\nPictures that land in {inbox} are indexed by themselves.\nCtrl-C stops it.", flush=True)
+            print(f"\nPictures that land in {inbox} are indexed automatically.\nCtrl-C stops it.", flush=True)
             return airflow.wait()
         except KeyboardInterrupt:
             return 0
@@ -72,13 +72,13 @@ def main() -> int:
 
 
 def _stop(airflow: subprocess.Popen[bytes]) -> None:
-    """Standalone stops its four parts on SIGINT; whatever outlives it is stopped as a group."""
+    """Standalone stops its four parts on SIGINT; processes that outlive it are stopped as a group."""
     with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
         airflow.send_signal(signal.SIGINT)
         airflow.wait(20)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(airflow.pid, signal.SIGTERM)
-    # The server may outlive standalone by seconds, and would be in the way of the next one.
+    # The server may outlive standalone by seconds and block the port for the next one.
     until = time.monotonic() + 20
     while _is_taken() and time.monotonic() < until:
         time.sleep(0.1)
@@ -88,7 +88,7 @@ def _stop(airflow: subprocess.Popen[bytes]) -> None:
 
 
 def _is_taken() -> bool:
-    """Whether something listens on the address, be it able to answer or not."""
+    """Whether something listens on the address, even if it can't answer."""
     with socket.socket() as port:
         return port.connect_ex((HOST, int(PORT))) == 0
 

@@ -1,4 +1,4 @@
-"""Run a DAG through Airflow's own task runner, without scheduler or web server, and follow it."""
+"""Run a DAG with Airflow's own task runner, without scheduler or web server, and follow it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from jobs.store.root import DataRoot
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 SPARK_HOOK = "airflow.task.hooks.airflow.providers.apache.spark"
+NOISE = ("::", "Spark-Submit cmd", "WARNING: Using incubator modules")
+"""Beginnings of lines that need no action: Spark without a native BLAS computes in Java."""
 
 
 @dataclass
 class DagRun:
-    """What became of a run."""
+    """The outcome of a run."""
 
     run_id: str = ""
     succeeded: bool = False
@@ -36,8 +38,8 @@ class DagRun:
 def run_dag(dag_id: str, conf: dict[str, Any], home: Path, show: Callable[[str], None]) -> DagRun:
     """Run ``dag_id`` with the params ``conf``; keep the whole log in ``home/run.log``, ``show`` what matters.
 
-    ``home`` becomes Airflow's, with a metadata database of its own: a scheduler that looked
-    into the same one would run the tasks too.
+    ``home`` becomes Airflow's home, with a metadata database of its own: a scheduler with the
+    same database would run the tasks, too.
     """
     home.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__LOGGING__JSON_LOGS": "True"}
@@ -56,28 +58,28 @@ def run_dag(dag_id: str, conf: dict[str, Any], home: Path, show: Callable[[str],
             assert process.stdout is not None
             for line in process.stdout:
                 file.write(line)
-                if told := _told(line):
-                    _follow(told, run, started)
-                    if shown := _shown(told):
+                if record := _log_record(line):
+                    _follow(record, run, started)
+                    if shown := _shown(record):
                         show(shown)
     run.succeeded = process.returncode == 0
     return run
 
 
-def _told(line: str) -> dict[str, Any] | None:
+def _log_record(line: str) -> dict[str, Any] | None:
     try:
-        told = json.loads(line)
+        record = json.loads(line)
     except json.JSONDecodeError:
         return None
-    return told if isinstance(told, dict) and "event" in told else None
+    return record if isinstance(record, dict) and "event" in record else None
 
 
-def _follow(told: dict[str, Any], run: DagRun, started: dict[str, datetime]) -> None:
-    event = str(told["event"])
+def _follow(record: dict[str, Any], run: DagRun, started: dict[str, datetime]) -> None:
+    event = str(record["event"])
     if event.startswith("[DAG TEST] starting task_id="):
-        started[_task(event)] = datetime.fromisoformat(told["timestamp"])
+        started[_task(event)] = datetime.fromisoformat(record["timestamp"])
     elif event.startswith("[DAG TEST] end task"):
-        ended = datetime.fromisoformat(told["timestamp"])
+        ended = datetime.fromisoformat(record["timestamp"])
         run.seconds[_task(event)] = (ended - started[_task(event)]).total_seconds()
     elif event.startswith("DagRun Finished"):
         run.run_id = event.split("run_id=")[1].split(",")[0]
@@ -87,17 +89,17 @@ def _task(event: str) -> str:
     return event.split("task_id=")[1].split()[0]
 
 
-def _shown(told: dict[str, Any]) -> str | None:
-    """What of an event a person wants to see: the tasks, and what the steps themselves say."""
-    event, logger = str(told["event"]), str(told.get("logger", ""))
+def _shown(record: dict[str, Any]) -> str | None:
+    """The part of a log record that a person wants to see: tasks, the steps' own lines, and errors."""
+    event, logger = str(record["event"]), str(record.get("logger", ""))
     if event.startswith("[DAG TEST] starting task_id="):
         return f"\n{_task(event)}"
-    if event.startswith(("::", "Spark-Submit cmd", "WARNING: Using incubator modules")):
+    if event.startswith(NOISE):
         return None
     if logger.startswith(("jobs.", SPARK_HOOK)):
         return f"  {event}"
-    if told.get("level") in ("error", "critical"):
-        details = told.get("exception")
+    if record.get("level") in ("error", "critical"):
+        details = record.get("exception")
         if isinstance(details, list) and details:
             return f"  {details[-1].get('exc_type')}: {str(details[-1].get('exc_value')).splitlines()[0]}"
         return f"  {event}"

@@ -19,7 +19,7 @@ def main() -> int:
     print("Running the DAG similarity_index on the drawn sample (a minute or two) ...", flush=True)
     run = run_dag("similarity_index", {"source": "sample"}, home, lambda line: print(line, flush=True))
     if not run.succeeded:
-        print(f"error: the run failed; its whole log is {home / 'run.log'}", file=sys.stderr)
+        print(f"error: the run failed; its full log is {home / 'run.log'}", file=sys.stderr)
         return 1
     print("\n" + "\n".join(table(read_answer(run.answer))))
     print(f"\nmontage   {run.answer / 'montage.png'}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Says in one line what this machine lacks, before anything is downloaded.
+# Prints one line about what this machine lacks, before anything is downloaded.
 set -eu
 
 python=${PYTHON:-python3}
@@ -8,7 +8,7 @@ if ! command -v "$python" >/dev/null; then
     exit 1
 fi
 if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; then
-    echo "error: $("$python" --version) does not fit: install Python 3.11, or name it: make PYTHON=python3.11 ..." >&2
+    echo "error: $("$python" --version) is not supported: install Python 3.11, or choose it with make PYTHON=python3.11 ..." >&2
     exit 1
 fi
 if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
@@ -21,7 +21,7 @@ fi
 java=java
 [ -n "${JAVA_HOME:-}" ] && java=$JAVA_HOME/bin/java
 if ! command -v "$java" >/dev/null; then
-    echo "error: Java is not installed, which Spark runs on: install Java 17 (Debian: apt-get install openjdk-17-jre-headless)." >&2
+    echo "error: Java is not installed, and Spark needs it: install Java 17 (Debian: apt-get install openjdk-17-jre-headless)." >&2
     exit 1
 fi
 version=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1)
@@ -29,7 +29,7 @@ case $version in
     17) ;;
     21) echo "note: Java 21 may work, but only Java 17 is tested." >&2 ;;
     *)
-        echo "error: Java ${version:-of unknown version} does not fit Spark: install Java 17, and set JAVA_HOME to it." >&2
+        echo "error: Java ${version:-of unknown version} does not work with Spark: install Java 17, and set JAVA_HOME to it." >&2
         exit 1
         ;;
 esac

@@ -1,7 +1,7 @@
 """Bring docs/reference.md up to date with the code: params, command lines and numbers of formats.
 
-Run as ``python -m scripts.reference``. What is generated stands between ``<!-- name -->`` and
-``<!-- /name -->``; all else on that page is written by hand.
+Run as ``python -m scripts.reference``. The generated parts are between ``<!-- name -->`` and
+``<!-- /name -->``; the rest of that page is written by hand.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KINDS = {bool: "yes or no", str: "text", int: "whole number", float: "number"}
 
 
 class Format(NamedTuple):
-    """Files of one format, and the constant that holds its number."""
+    """Files of one format, and the constant that holds the format number."""
 
     files: Sequence[str]
     module: str
@@ -58,7 +58,7 @@ FORMATS = (
         "MOMENTS_FORMAT",
         "the array `format`",
     ),
-    Format(["index/<version>/manifest.json"], "jobs.store.versions", "FORMAT"),
+    Format(["index/<version>/manifest.json"], "jobs.store.manifest", "FORMAT"),
     Format(
         ["index/<version>/packed/packed.json", "index/<version>/sketch.npz"],
         "jobs.store.packed",
@@ -67,14 +67,14 @@ FORMATS = (
     ),
     Format(["index/<version>/gallery.db"], "jobs.store.gallery", "FORMAT", "`PRAGMA user_version`"),
     Format(["index/<version>/report.json"], "jobs.report", "FORMAT"),
-    Format(["index/<version>/published.json"], "jobs.store.versions", "PUBLISHED_FORMAT"),
+    Format(["index/<version>/published.json"], "jobs.store.manifest", "PUBLISHED_FORMAT"),
     Format(["index/settings.json"], "jobs.store.settings", "FORMAT"),
     Format(["queries/<run>/neighbours.json"], "jobs.store.answers", "FORMAT"),
 )
 
 
 def params() -> str:
-    """A table for each section of each form."""
+    """A table per section of each form."""
     blocks = ["### Similarity index"]
     own = [option for option in INDEX_OPTIONS if option not in QUERY_OPTIONS]
     for section in dict.fromkeys(option.section for option in own):
@@ -119,31 +119,31 @@ def _choice(value: str, shown: str) -> str:
 
 
 def formats() -> str:
-    """A row for each number."""
+    """A table with one row per format."""
     rows = [
-        (", ".join(f"`{file}`" for file in one.files), str(number_of(one)), one.written_in, _defined(one))
-        for one in FORMATS
+        (", ".join(f"`{file}`" for file in form.files), str(number_of(form)), form.written_in, _defined(form))
+        for form in FORMATS
     ]
     return table(("file", "number", "written in", "defined in"), rows)
 
 
-def number_of(one: Format) -> int:
-    number: int = getattr(import_module(one.module), one.constant)
+def number_of(form: Format) -> int:
+    number: int = getattr(import_module(form.module), form.constant)
     return number
 
 
-def _defined(one: Format) -> str:
-    file = one.module.replace(".", "/") + ".py"
-    return f"[`{file}`](../{file}): `{one.constant}`"
+def _defined(form: Format) -> str:
+    file = form.module.replace(".", "/") + ".py"
+    return f"[`{file}`](../{file}): `{form.constant}`"
 
 
 def commands() -> str:
-    """The usage of every step, as its ``--help`` has it."""
+    """The usage of every step, from its ``--help``."""
     return "\n".join(["```text", *("\n".join(_wrapped(usage(step))) for step in STEPS), "```"])
 
 
 def usage(step: str) -> list[str]:
-    """The command of a step and its options, one by one, without those that all steps have."""
+    """The command of a step and each of its options, without those that all steps have."""
     shown = io.StringIO()
     with redirect_stdout(shown), suppress(SystemExit):
         import_module(f"jobs.{step}").main(["--help"])
@@ -171,7 +171,7 @@ SECTIONS: dict[str, Callable[[], str]] = {"params": params, "commands": commands
 
 
 def updated(text: str) -> str:
-    """The page with what is generated as the code has it now."""
+    """The page with its generated parts up to date."""
     for name, render in SECTIONS.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         before, marked, rest = text.partition(start)
@@ -186,7 +186,7 @@ def main() -> int:
     before = DOC.read_text(encoding="utf-8")
     after = updated(before)
     DOC.write_text(after, encoding="utf-8")
-    print(f"{DOC} {'was up to date' if after == before else 'is brought up to date'}")
+    print(f"{DOC} {'was up to date' if after == before else 'has been updated'}")
     return 0
 
 

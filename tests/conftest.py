@@ -1,4 +1,4 @@
-"""Surroundings that every test shares: Airflow in a folder of its own, one Spark session."""
+"""What every test shares: Airflow in a folder of its own, one Spark session."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 # py4j logs when its sockets close, after pytest has closed the streams it would log to.
 logging.getLogger("py4j").setLevel(logging.WARNING)
 
-# The same examples each time, so a failure is the change's and can be repeated by anybody.
+# The same examples each time, so that a failure comes from the change and can be repeated.
 settings.register_profile("lookalike", derandomize=True, deadline=None, max_examples=100, database=None)
 settings.load_profile("lookalike")
 
 
 LONGEST = ("test_people", "test_faults", "test_whole_run", "test_interleaved", "test_engines", "test_report")
-"""Files that take minutes; begun last, they would be waited for alone."""
+"""Files that take minutes; they start first, so that they don't run alone at the end."""
 
 ALLOWED_SKIPS = (
     "root may read any file",  # containers run tests as root
@@ -54,7 +54,7 @@ ALLOWED_SKIPS = (
     "no ImageNet weights",  # neither may these
     "this processor does not compute bf16",
 )
-"""What may be missing where ``CI`` is set; any other skip fails the run there."""
+"""The reasons to skip that are allowed if ``CI`` is set; any other skip fails the run there."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

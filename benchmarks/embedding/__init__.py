@@ -1,1 +1,1 @@
-"""What embedding costs: python -m benchmarks.embedding."""
+"""The cost of embedding: python -m benchmarks.embedding."""

@@ -1,4 +1,4 @@
-"""What embedding costs: beside what the cores allow, and beside the usual ways: make bench-embed."""
+"""The cost of embedding, compared with what the cores allow and with the usual ways: make bench-embed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows, weights, computed = read_catalog(root), chosen_weights(), precisions()
         pictures = usable_pictures(root)
         some, more = pictures[: options.pictures], pictures[: options.pictures + WARM_UP]
-        # Each section in a process of its own: threads, compilers and a JVM leave nothing to the next.
+        # Each section in a process of its own, so that threads, compilers and a JVM don't affect the next.
         if "rates" in options.only:
             quantities += in_process(measure_rates, folder / "rates", some, weights, computed, repeats)
         if "decode" in options.only:
@@ -68,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "engines" in options.only:
             quantities += in_process(measure_engines, folder / "engines", more, weights, repeats)
     table(
-        f"Embedding {len(some):,} pictures unless another number is told; median, least and most of "
+        f"Embedding {len(some):,} pictures unless another number is given; median, least and most of "
         f"{repeats} turns:",
         ["quantity", "bar", "measured"],
-        [[one.name, one.bar, one.measured] for one in quantities],
+        [[quantity.name, quantity.bar, quantity.measured] for quantity in quantities],
     )
     return 0
 

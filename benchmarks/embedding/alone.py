@@ -1,4 +1,4 @@
-"""The parts of embedding by themselves: the same threads and batches, and nothing around them."""
+"""Each part of embedding alone, with the same threads and batches."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 RUNTIME = "openvino"
-"""Processors are compared, also where there is a GPU."""
+"""Processors are compared, even if there is a GPU."""
 
 
 def precisions() -> list[str]:
-    """Those of the option ``precision`` that this processor computes; says which it does not."""
-    import openvino as ov  # here, after jobs.embedding.openvino has seen to it that importing it tells nobody
+    """The values of the option ``precision`` that this processor computes; prints those it does not."""
+    import openvino as ov  # here, after jobs.embedding.openvino has disabled its telemetry
 
-    found = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    missing = [precision for precision, name in NAMED.items() if name not in found]
+    capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    missing = [precision for precision, name in NAMED.items() if name not in capabilities]
     for precision in missing:
         say(f"{precision} is left out: OpenVINO does not compute it on this processor")
     return [precision for precision in NAMED if precision not in missing]
 
 
 def on_all_cores(do: Callable[[T], R], batches: Iterable[T]) -> list[R]:
-    """``do`` for each batch by as many threads as there are cores, each computing on one."""
+    """Call ``do`` for each batch, with one thread per core."""
     torch.set_num_threads(1)
     with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(do, batches))
 
 
 class Alone:
-    """What one model does to some pictures, part by part."""
+    """What one model does with some pictures, part by part."""
 
     def __init__(self, model: Model, files: Sequence[str], folder: Path) -> None:
-        """``folder`` is for the 224 x 224 copies; reading the pictures is no part of any part."""
+        """``folder`` is for the 224 x 224 copies; reading the pictures is not measured."""
         self._embedder = ImageEmbedder(model, runtime=RUNTIME, device="cpu")
         self._folder = folder
         contents = [(number, Path(file).read_bytes()) for number, file in enumerate(files)]
@@ -69,7 +69,7 @@ class Alone:
         return seconds(lambda: on_all_cores(self._embedder.forward, self._pixels))
 
     def _decode_and_drop(self, batch: Sequence[tuple[int, bytes]]) -> None:
-        self._decode(batch)  # the memory is used again, as it is where all is done
+        self._decode(batch)  # so that the memory is reused, as in the whole step
 
     def _decode(self, batch: Sequence[tuple[int, bytes]]) -> list[NDArray[np.uint8]]:
         decoded = []

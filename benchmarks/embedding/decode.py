@@ -1,4 +1,4 @@
-"""From a picture file's bytes to 224 x 224 pixels on one core: ours beside Pillow's."""
+"""From a picture file's bytes to 224 x 224 pixels on one core: ours against Pillow's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedding by a Spark cluster beside embedding here, with as many cores."""
+"""Embedding on a Spark cluster against embedding on this machine, with the same number of cores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.embedding.alone import RUNTIME
-from benchmarks.embedding.rates import embed_anew, empty
+from benchmarks.embedding.rates import embed_again, empty
 from benchmarks.measuring.cluster import on_workers
 from benchmarks.measuring.shown import Quantity, in_one
 from benchmarks.measuring.taken import seconds, turn_by_turn
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 WORKERS = 2
 WARM_UP = 64
-"""Pictures embedded before each time that is taken, so that models are loaded: one shard a worker."""
+"""Pictures embedded before each measurement, so that models are loaded: one shard per worker."""
 
 
 def measure_engines(
@@ -40,26 +40,26 @@ def measure_engines(
     ):
 
         def local() -> float:
-            embed_anew(process, here, warm_up)
-            return embed_anew(process, here, others)
+            embed_again(process, here, warm_up)
+            return embed_again(process, here, others)
 
         def spark() -> float:
-            _embed_anew(there, warm_up, model)
-            return _embed_anew(there, others, model)
+            _embed_on_cluster(there, warm_up, model)
+            return _embed_on_cluster(there, others, model)
 
         taken = turn_by_turn({"engine spark": spark, "engine local": local}, repeats)
     rates = taken["engine local"] / taken["engine spark"]
     return [
         Quantity(
-            f"Spark, {WORKERS} workers of 1 core, against {WORKERS} cores here, warm",
+            f"Spark, {WORKERS} workers of 1 core, against {WORKERS} cores of this machine, warm",
             in_one(rates, "{:.2f}".format),
             "at least 0.80",
         )
     ]
 
 
-def _embed_anew(root: DataRoot, pictures: Sequence[Picture], model: Model) -> float:
-    """Seconds in which the cluster of the running session embeds ``pictures`` into the emptied ``root``."""
+def _embed_on_cluster(root: DataRoot, pictures: Sequence[Picture], model: Model) -> float:
+    """Seconds in which the session's cluster embeds ``pictures`` into the emptied ``root``."""
     empty(root)
     outcomes: list[Outcome] = []
     progress = Progress(len(pictures), "pictures", log)

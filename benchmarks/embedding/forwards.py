@@ -1,4 +1,4 @@
-"""Ways to compute ResNet-18's forward pass on a processor, beside each other and beside its limit."""
+"""Ways to compute ResNet-18's forward pass on a processor, compared with each other and with its limit."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from jobs.embedding.weights import Weights
 from jobs.lsh.sketch import Floats
 
 BATCH = 32
-"""Pictures a call, on all cores; ours has calls of its own on each."""
+"""Pictures per call, on all cores; ours makes separate calls on each core."""
 PICTURES = 256
 GFLOP = 2 * 1.814
-"""Of one picture: torchvision tells multiply-adds, those by the zeros of padding too, which a fast
+"""Per picture. Torchvision counts multiply-adds, including those with the zeros of padding, which a fast
 kernel leaves out. So a forward pass can be faster than the matrix product."""
 SIDE_OF_PRODUCT = 4096
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -49,7 +49,7 @@ All = Callable[[], Floats]
 def measure_forwards(
     folder: Path, pictures: Sequence[Picture], weights: Weights, precisions: Sequence[str], repeats: int
 ) -> list[Quantity]:
-    """Embed the ready pixels of some ``pictures`` by every way that this machine has; print the rates."""
+    """Embed the pixels of some ``pictures`` in every way that this machine supports; print the rates."""
     pixels = on_all_cores(_pixels, pictures[: min(PICTURES, len(pictures)) // BATCH * BATCH])
     ways = _ways(np.stack(pixels), weights, precisions, folder)
     embeddings = {}
@@ -64,8 +64,8 @@ def measure_forwards(
         f"Forward passes of {len(pixels)} pictures on {cores()} cores, from 8-bit pixels, as rates:",
         ["way", "against eager, median", "least", "most", "largest 1 - cosine to eager"],
         [
-            [name, *spread(eager / taken[name], factor), f"{_apart(found, embeddings[EAGER]):.1e}"]
-            for name, found in embeddings.items()
+            [name, *spread(eager / taken[name], factor), f"{_apart(its_embeddings, embeddings[EAGER]):.1e}"]
+            for name, its_embeddings in embeddings.items()
         ],
     )
     quantities = []
@@ -89,7 +89,7 @@ def _pixels(picture: Picture) -> NDArray[np.uint8]:
 
 
 def _ours(precision: str) -> str:
-    return f"OpenVINO, a core a call, {precision} (ours)"
+    return f"OpenVINO, one core per call, {precision} (ours)"
 
 
 def _ways(
@@ -112,7 +112,7 @@ def _ways(
     ways: dict[str, All] = {name: partial(_in_batches, do, pixels) for name, do in forwards.items()}
     for precision in precisions:
         ours = ImageEmbedder(Model(RESNET18, weights, precision=precision), runtime=RUNTIME, device="cpu")
-        ways[_ours(precision)] = partial(_a_core_a_call, ours, pixels)
+        ways[_ours(precision)] = partial(_one_core_per_call, ours, pixels)
     return ways
 
 
@@ -122,7 +122,7 @@ def _in_batches(forward: Forward, pixels: NDArray[np.uint8]) -> Floats:
     return np.concatenate([forward(batch) for batch in batches])
 
 
-def _a_core_a_call(ours: ImageEmbedder, pixels: NDArray[np.uint8]) -> Floats:
+def _one_core_per_call(ours: ImageEmbedder, pixels: NDArray[np.uint8]) -> Floats:
     batches = [pixels[start : start + ours.batch] for start in range(0, len(pixels), ours.batch)]
     return np.concatenate(on_all_cores(ours.forward, batches))
 
@@ -155,7 +155,7 @@ def _compiled(network: torch.nn.Module) -> Forward:
 
 def _onnx(network: torch.nn.Module, file: Path) -> Forward:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the exporter tells of itself
+        warnings.simplefilter("ignore")  # the exporter warns about itself
         torch.onnx.export(
             network,
             (torch.zeros(BATCH, 3, RESNET18.side, RESNET18.side),),
@@ -176,7 +176,7 @@ def _onnx(network: torch.nn.Module, file: Path) -> Forward:
 
 
 def _normalised(pixels: NDArray[np.uint8]) -> torch.Tensor:
-    """(n, 224, 224, 3) uint8 -> (n, 3, 224, 224) float32 as the network takes it."""
+    """(n, 224, 224, 3) uint8 -> (n, 3, 224, 224) float32, the network's input."""
     batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
     mean, std = (torch.tensor(values)[:, None, None] for values in (RESNET18.mean, RESNET18.std))
     return batch.sub_(mean).div_(std).contiguous()
@@ -201,8 +201,8 @@ def _multiply(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return left @ right
 
 
-def _apart(found: Floats, reference: Floats) -> float:
+def _apart(embeddings: Floats, reference: Floats) -> float:
     """The largest 1 - cosine of two embeddings of the same picture."""
-    wide = [each.astype(np.float64) for each in (found, reference)]
+    wide = [each.astype(np.float64) for each in (embeddings, reference)]
     left, right = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in wide)
     return float((1 - (left * right).sum(axis=1)).max())

@@ -1,4 +1,4 @@
-"""Which way to 224 x 224 serves Stanford Cars best, by precision of exact neighbours: make bench-geometry."""
+"""Which geometry is best for Stanford Cars, by the precision of exact neighbours: make bench-geometry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobs.store.root import DataRoot
 
 
 def measure(root: DataRoot, fingerprint: str) -> ClassMeasures:
-    """Ask every picture; R is 5, all that is looked at."""
+    """Every picture is a query; R is 5, the number of neighbours."""
     labels = {row["id"]: row["label"] for row in read_catalog(root)}
     ids, embeddings = EmbeddingStore(root.embeddings / fingerprint).read()
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)

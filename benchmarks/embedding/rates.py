@@ -1,4 +1,4 @@
-"""Embedding from files, end to end: beside what the same cores allow, and beside the usual ways."""
+"""Embedding from files, end to end, compared with what the same cores allow and with the usual ways."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def measure_rates(
     """Embed ``pictures`` in every way, turn by turn; print the rates."""
     files = [picture.paths[0] for picture in pictures]
     network, img2vec = load_network(RESNET18, weights), SameWeights(weights)
-    say("embedding the usual way, to compare with")
+    say("embedding the usual way, for comparison")
     reference = one_at_a_time(network, files)
     img2vec.in_batches(files[:WARM_UP])
     ways: dict[str, Callable[[], float]] = {
@@ -58,14 +58,14 @@ def measure_rates(
         for precision, model in models.items():
             root = DataRoot(folder / precision)
             process = EmbeddingProcess(root, model, runtime=RUNTIME, threads=cores())
-            embed_anew(ends.enter_context(process), root, pictures[:WARM_UP])
+            embed_again(ends.enter_context(process), root, pictures[:WARM_UP])
             alone = Alone(model, files, folder / "copies")
-            ways[f"{WHOLE}, {precision}"] = partial(embed_anew, process, root, pictures)
+            ways[f"{WHOLE}, {precision}"] = partial(embed_again, process, root, pictures)
             ways[f"{FORWARD}, {precision}"] = alone.forward
             ways[DECODING] = alone.decoding  # the same at any precision
         taken = turn_by_turn(ways, repeats)
     table(
-        f"Pictures a second, {len(pictures):,} pictures on {cores()} cores:",
+        f"Pictures per second, {len(pictures):,} pictures on {cores()} cores:",
         ["way", "median", "least", "most"],
         [[way, *spread(len(pictures) / each, number)] for way, each in taken.items()],
     )
@@ -77,8 +77,8 @@ def measure_rates(
     return quantities
 
 
-def embed_anew(process: EmbeddingProcess, root: DataRoot, pictures: Sequence[Picture]) -> float:
-    """Seconds in which ``process`` embeds ``pictures`` into the emptied ``root``."""
+def embed_again(process: EmbeddingProcess, root: DataRoot, pictures: Sequence[Picture]) -> float:
+    """The seconds that ``process`` takes to embed ``pictures`` into the emptied ``root``."""
     empty(root)
     outcomes: list[Outcome] = []
     taken = seconds(lambda: outcomes.extend(process.embed(cut(pictures), lambda count: None)))
@@ -87,7 +87,7 @@ def embed_anew(process: EmbeddingProcess, root: DataRoot, pictures: Sequence[Pic
 
 
 def empty(root: DataRoot) -> None:
-    """Remove what the step embed has left."""
+    """Remove the results of the step embed."""
     for folder in (root.resized, root.embeddings):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -117,7 +117,7 @@ def _ratios(taken: Taken, precision: str) -> list[Quantity]:
 
 
 def _likeness(ours: Floats, usual: Floats, precision: str) -> list[Quantity]:
-    """How like what is stored is to torchvision's transforms and PyTorch's fp32, of the same pictures."""
+    """How similar the stored embeddings are to those by torchvision's transforms and PyTorch's fp32."""
     ours, usual = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (ours, usual))
     nearest = zip(nearest_others(ours, ours, K), nearest_others(usual, usual, K), strict=True)
     shared = np.mean([len(np.intersect1d(*rows)) / K for rows in nearest])

@@ -1,4 +1,4 @@
-"""The whole step as a process of its own: what a second run takes, and how memory grows."""
+"""The whole step in a process of its own: the time of a second run, and how memory grows."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def measure_runs(root: DataRoot, rows: Sequence[Row], weights: Weights, repeats:
     first, new, again = "first run", f"{NEW:.0%} new pictures", "nothing new"
     most = set(pictures[: round(len(pictures) * (1 - NEW))])
 
-    def run(wanted: set[str], anew: bool) -> float:
-        if anew:
+    def run(wanted: set[str], from_nothing: bool) -> float:
+        if from_nothing:
             empty(root)
         write_catalog([row for row in rows if row["id"] in wanted], root, BESIDE)
         command, environment = _step(root, weights)
@@ -51,7 +51,7 @@ def measure_runs(root: DataRoot, rows: Sequence[Row], weights: Weights, repeats:
 
 
 def measure_memory(root: DataRoot, rows: Sequence[Row], weights: Weights, repeats: int) -> list[Quantity]:
-    """Run the step on ``FEW`` pictures and on all, from nothing, and watch the memory."""
+    """Run the step on ``FEW`` pictures and on all, from nothing, and measure the memory."""
     pictures = _ids(rows)
 
     def peak(wanted: set[str]) -> float:
@@ -75,7 +75,7 @@ def measure_memory(root: DataRoot, rows: Sequence[Row], weights: Weights, repeat
 
 
 def _ids(rows: Sequence[Row]) -> list[str]:
-    """Content hashes of the usable pictures, in their own order, which is a random one."""
+    """Content hashes of the usable pictures, sorted, which is a random order."""
     return sorted({row["id"] for row in rows if row["status"] == "ok"})
 
 

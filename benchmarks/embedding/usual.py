@@ -33,7 +33,7 @@ def one_at_a_time(network: torch.nn.Module, files: Sequence[str]) -> Floats:
 
 
 class SameWeights(Img2Vec):  # type: ignore[misc]  # the package has no types
-    """img2vec_pytorch with weights of our choice, which it would download."""
+    """img2vec_pytorch with our weights, instead of those it would download."""
 
     def __init__(self, weights: Weights) -> None:
         self._network = load_network(RESNET18, weights)

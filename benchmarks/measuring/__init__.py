@@ -1,1 +1,1 @@
-"""What the benchmarks share: real pictures, Spark clusters, fresh processes, clocks and tables."""
+"""What the benchmarks share: real pictures, Spark clusters, new processes, clocks and tables."""

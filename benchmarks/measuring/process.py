@@ -1,4 +1,4 @@
-"""Run a function in a fresh process: with a JVM of its own, or with one thread as Spark's workers have."""
+"""Run a function in a new process: with a JVM of its own, or with one thread as in Spark's workers."""
 
 from __future__ import annotations
 

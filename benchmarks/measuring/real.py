@@ -23,13 +23,13 @@ from jobs.store.root import DataRoot
 def catalog_cars(root: DataRoot) -> None:
     """Write the catalog of the labelled pictures into ``root``.
 
-    Where they must be downloaded, they stay in the usual data root for the next time.
+    Downloaded pictures stay in the usual data root for the next time.
     """
     build_catalog(stanford_cars(DataRoot.from_env(), with_test=False), root)
 
 
 def usable_pictures(root: DataRoot) -> list[Picture]:
-    """The catalog's usable pictures, each once, sorted by content hash: any first few are a random sample."""
+    """The catalog's usable pictures, each once, sorted by content hash: the first n are a random sample."""
     paths: dict[str, tuple[str, ...]] = {}
     for row in read_catalog(root):
         if row["status"] == "ok":
@@ -38,7 +38,7 @@ def usable_pictures(root: DataRoot) -> list[Picture]:
 
 
 def chosen_weights() -> Weights:
-    """Those that LOOKALIKE_WEIGHTS names."""
+    """The weights that LOOKALIKE_WEIGHTS names."""
     return find_weights(os.environ.get("LOOKALIKE_WEIGHTS", options.WEIGHTS.default), RESNET18)
 
 
@@ -50,7 +50,7 @@ def embed_cars(root: DataRoot, geometry: str = options.GEOMETRY.default) -> str:
 
 
 def unit_vectors(root: DataRoot, fingerprint: str) -> Floats:
-    """The embeddings of one model -> (n, 512) different vectors of length 1."""
+    """The embeddings of one model -> (n, 512) distinct vectors of length 1."""
     embeddings = EmbeddingStore(root.embeddings / fingerprint).read()[1]
     unit: Floats = np.unique(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), axis=0)
     return unit

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def add_only(parser: argparse.ArgumentParser, sections: Sequence[str]) -> None:
-    """Let ``--only`` name some of ``sections``, separated by commas; all of them where it is left out."""
+    """Let ``--only`` name some of ``sections``, separated by commas; the default is all."""
 
     def chosen(text: str) -> list[str]:
         if unknown := set(text.split(",")) - set(sections):
@@ -15,5 +15,5 @@ def add_only(parser: argparse.ArgumentParser, sections: Sequence[str]) -> None:
         return text.split(",")
 
     parser.add_argument(
-        "--only", type=chosen, default=sections, help=f"some of {','.join(sections)}; all if left out"
+        "--only", type=chosen, default=sections, help=f"some of {','.join(sections)}; default: all"
     )

@@ -18,7 +18,7 @@ NO_BAR = "-"
 
 @dataclass(frozen=True)
 class Quantity:
-    """A row of the last table: what was measured, what came out, and the bar it is held to."""
+    """A row of the last table: what was measured, the result, and the goal."""
 
     name: str
     measured: str
@@ -31,7 +31,7 @@ def say(message: str) -> None:
 
 
 def show_logs() -> None:
-    """Let the steps' own progress lines go to stderr too."""
+    """Also write the steps' own progress lines to stderr."""
     logging.basicConfig(level=logging.WARNING, format="         %(message)s", stream=sys.stderr)
     logging.getLogger("jobs").setLevel(logging.INFO)
 
@@ -44,7 +44,7 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Non
 
 
 def spread(values: Values, form: Callable[[float], str]) -> list[str]:
-    """Median, least and most of one value a seed or turn."""
+    """Median, least and most of the values of all seeds or turns."""
     return [form(float(value)) for value in (np.median(values), min(values), max(values))]
 
 

@@ -1,4 +1,4 @@
-"""What something took: seconds, and memory with all processes it started."""
+"""Measure seconds, and the memory of a process with all its children."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def median_seconds(ask: Callable[[int], object], repeats: int) -> float:
 
 
 def turn_by_turn(ways: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, NDArray[np.float64]]:
-    """What each way measures, ``repeats`` times, in turns: what else the machine does then hits all alike."""
+    """What each way measures, ``repeats`` times, in turns, so that other load affects all alike."""
     measured: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(1, repeats + 1):
         for name, measure in ways.items():
@@ -42,10 +42,10 @@ def turn_by_turn(ways: Mapping[str, Callable[[], float]], repeats: int) -> dict[
 
 
 class PeakMemory:
-    """The most bytes that this process and all below it (JVM, Python workers) held at once.
+    """The peak memory, in bytes, of this process with all its children (JVM, Python workers).
 
-    It is the sum of resident sets: a page that two of them share counts twice, and a mapped file's
-    pages count though the system may drop them.
+    It is the sum of resident sets: a page that two processes share counts twice, and pages of mapped
+    files count, although the system may drop them.
     """
 
     def __init__(self) -> None:
@@ -77,9 +77,9 @@ def _resident(process: psutil.Process) -> int:
 
 
 def peak_of(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Run ``command`` to its end: the most bytes that it and all below it held at once.
+    """Run ``command`` to its end and return the peak memory, in bytes, of it and all its children.
 
-    A page that several of them share counts once in all (the proportional set sizes are summed).
+    A page that several processes share counts only once (the proportional set sizes are summed).
     """
     peak = 0.0
     process = psutil.Popen(command, env=dict(environment), stdout=sys.stderr)

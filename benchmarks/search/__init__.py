@@ -1,1 +1,1 @@
-"""What a search costs: python -m benchmarks.search."""
+"""The cost of a search: python -m benchmarks.search."""

@@ -1,4 +1,4 @@
-"""What a search costs: beside Spark's own, among a million, beside other libraries: make bench-search."""
+"""The cost of a search: against Spark's own, among a million, against other libraries: make bench-search."""
 
 from __future__ import annotations
 
@@ -45,10 +45,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def show_real(root: DataRoot, fingerprint: str, vectors: Floats) -> list[Quantity]:
-    """Real embeddings: how many pictures are compared, and indexes built by the steps."""
+    """Real embeddings: how many pictures are re-ranked, and indexes built by the steps."""
     compared = [compare(vectors, seed) for seed in SEEDS]
     quantities = show_compared(vectors, compared)
-    built = [build(root, fingerprint, seed, one.stock) for seed, one in zip(SEEDS, compared, strict=True)]
+    built = [
+        build(root, fingerprint, seed, by_seed.stock) for seed, by_seed in zip(SEEDS, compared, strict=True)
+    ]
     return [*quantities, *show_built(len(vectors), built)]
 
 
@@ -81,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         table(
             "Against this project's own goals; median, least and most of the seeds:",
             ["quantity", "measured", "goal"],
-            [[one.name, one.measured, one.bar] for one in quantities],
+            [[quantity.name, quantity.measured, quantity.bar] for quantity in quantities],
         )
     return 0
 

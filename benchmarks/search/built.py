@@ -1,5 +1,5 @@
-"""Real indexes of real embeddings, built by the steps themselves: is what they promise kept, how fast are
-they beside Spark's own search, and do their answers serve as well as exact ones."""
+"""Indexes of real embeddings, built by the steps: do they keep their predicted recall, how fast are they
+against Spark's own search, and are their answers as good as exact ones?"""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ STOCK_QUERIES = 12
 
 @dataclass(frozen=True)
 class Built:
-    """What the index of one seed gave; times are seconds a query."""
+    """The results of the index of one seed; times are seconds per query."""
 
     candidates: float
     """Share of all pictures that are re-ranked."""
     predicted: float
     measured: float
     precision: float
-    """Precision@5 of the index over that of exact search, all pictures asked."""
+    """Precision@5 of the index over that of exact search, with every picture as a query."""
     batch: float
     """``BATCH`` queries in one Spark job."""
     exact_batch: float
@@ -50,7 +50,7 @@ class Built:
 
 
 def build(root: DataRoot, fingerprint: str, seed: int, stock: Stock) -> Built:
-    """Build the index of ``seed`` in ``root`` and ask it."""
+    """Build the index of ``seed`` in ``root`` and search it."""
     say(f"index of seed {seed}")
     assemble_vectors(root, fingerprint)
     calibrate_vectors(root, seed=seed)
@@ -92,37 +92,37 @@ def build(root: DataRoot, fingerprint: str, seed: int, stock: Stock) -> Built:
 def _precision(index: Index, opened: OpenIndex, *, exact: bool) -> float:
     captions = index.captions()
     ids, vectors = draw(opened.parts, len(captions), seed=0)
-    found, _ = opened.search(vectors, ids, K, exact=exact)
+    neighbours, _ = opened.search(vectors, ids, K, exact=exact)
     # Pictures drawn, captions and packed parts all ascend by id.
     _, classes = np.unique([row["label"] for row in captions], return_inverse=True)
-    rows = np.searchsorted(np.array(ids, "S32"), found)
+    rows = np.searchsorted(np.array(ids, "S32"), neighbours)
     return class_measures(classes[rows], classes, np.ones_like(classes)).precision_at_5
 
 
 def show_built(pictures: int, by_seed: Sequence[Built]) -> list[Quantity]:
-    """Print what every seed gave."""
-    missed = [abs(one.predicted - one.measured) for one in by_seed]
-    precision = [one.precision for one in by_seed]
-    batch = [one.batch / one.stock for one in by_seed]
-    spark = [1e3 * (one.single - one.here) for one in by_seed]
+    """Print the results of all seeds."""
+    missed = [abs(built.predicted - built.measured) for built in by_seed]
+    precision = [built.precision for built in by_seed]
+    batch = [built.batch / built.stock for built in by_seed]
+    spark = [1e3 * (built.single - built.here) for built in by_seed]
     values = {
-        "compared truly a query": spread([one.candidates for one in by_seed], percent),
-        "recall@5, predicted": spread([one.predicted for one in by_seed], "{:.4f}".format),
-        "recall@5, measured": spread([one.measured for one in by_seed], "{:.4f}".format),
-        "how far apart these are": spread(missed, "{:.4f}".format),
+        "re-ranked per query": spread([built.candidates for built in by_seed], percent),
+        "recall@5, predicted": spread([built.predicted for built in by_seed], "{:.4f}".format),
+        "recall@5, measured": spread([built.measured for built in by_seed], "{:.4f}".format),
+        "difference of these": spread(missed, "{:.4f}".format),
         "precision@5, index against exact": spread(precision, "{:.4f}".format),
     }
     for name, seconds in (
-        (f"{BATCH:,} queries in one Spark job, ms a query", [one.batch for one in by_seed]),
-        ("the same exactly, ms a query", [one.exact_batch for one in by_seed]),
-        ("one query in a Spark job, ms", [one.single for one in by_seed]),
-        ("stock, one by one, hashes cached, ms", [one.stock for one in by_seed]),
+        (f"{BATCH:,} queries in one Spark job, ms per query", [built.batch for built in by_seed]),
+        ("the same exactly, ms per query", [built.exact_batch for built in by_seed]),
+        ("one query in a Spark job, ms", [built.single for built in by_seed]),
+        ("stock, one by one, hashes cached, ms", [built.stock for built in by_seed]),
     ):
         values[name] = spread([1e3 * value for value in seconds], number)
     values["of one query in a Spark job, Spark's own part, ms"] = spread(spark, number)
     values[f"{BATCH:,} queries in one Spark job against stock"] = spread(batch, part)
     values["one query in a Spark job, times stock"] = spread(
-        [one.single / one.stock for one in by_seed], number
+        [built.single / built.stock for built in by_seed], number
     )
     table(
         f"Indexes built by the steps, {pictures:,} pictures, {len(by_seed)} seeds:",

@@ -1,12 +1,12 @@
-"""As many vectors as wanted whose neighbours lie as those of real embeddings do.
+"""Any number of vectors whose neighbours are distributed like those of real embeddings.
 
-Where a few clusters are drawn, neighbours inside one are as far apart as their number of dimensions
-makes them, and no larger set ever brings a nearer one. Real sets are no such thing: the more pictures,
-the nearer the nearest. So a picture is a leaf of a tree in which every node has ``BRANCHES`` children,
-and its vector is the sum of Gaussian offsets of the nodes above it, which shrink by
-``BRANCHES ** (-1 / LID)`` a level. How far apart two pictures are is then a matter of the level they part
-at, and within a distance shrunk by that much there are ``BRANCHES`` times fewer: the local intrinsic
-dimension is ``LID`` at every scale. Mean and covariance are those of the real vectors.
+If vectors are drawn from a few clusters, the distance between neighbours in a cluster depends only on the
+number of dimensions, and a larger set has no nearer ones. Real sets differ: the more pictures, the nearer
+the nearest. So here a picture is a leaf of a tree in which every node has ``BRANCHES`` children, and its
+vector is the sum of Gaussian offsets of the nodes above it, which shrink by ``BRANCHES ** (-1 / LID)`` per
+level. The distance of two pictures then depends on the level at which their branches part, and within a
+distance smaller by that factor there are ``BRANCHES`` times fewer: the local intrinsic dimension is
+``LID`` at every scale. Mean and covariance are those of the real vectors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jobs.lsh.sketch import Floats
 BRANCHES, DEPTH = 4, 10
 """A million leaves: a larger set only puts more pictures on each."""
 LID = 24.0
-"""With it clustered vectors need as many candidates as embeddings of Stanford Cars do."""
+"""With this, clustered vectors need as many candidates as embeddings of Stanford Cars."""
 LID_NEIGHBOURS = 20
 ASK = 500
 HASHINGS = ((32, 64, 0.5), (64, 64, 0.75), (96, 128, 0.75))
@@ -35,7 +35,7 @@ HASHINGS = ((32, 64, 0.5), (64, 64, 0.75), (96, 128, 0.75))
 def clustered(file: Path, pictures: int, like: Floats, seed: int) -> Floats:
     """Write (pictures, 512) float32 vectors of length 1 to ``file`` and map it; any rows are a random sample.
 
-    ``like`` (m, 512) gives mean and covariance. Takes 2 GB beside the file for a million.
+    ``like`` (m, 512) gives mean and covariance. A million take 2 GB of memory besides the file.
     """
     generator = np.random.default_rng(seed)
     mean, (variances, directions) = like.mean(axis=0), np.linalg.eigh(np.cov(like, rowvar=False))
@@ -63,10 +63,10 @@ def clustered(file: Path, pictures: int, like: Floats, seed: int) -> Floats:
 
 
 def show_likeness(folder: Path, real: Floats, seeds: Sequence[int]) -> None:
-    """Print how clustered vectors compare with the ``real`` ones, where there are as many."""
+    """Print how clustered vectors compare with as many ``real`` ones."""
     of_real, of_clustered = [], []
     for seed in seeds:
-        say(f"clustered vectors beside real ones, seed {seed}")
+        say(f"clustered vectors against real ones, seed {seed}")
         drawn = clustered(folder / f"likeness-{seed}.npy", len(real), real, seed)
         of_real.append(_features(real, seed))
         of_clustered.append(_features(drawn, seed))
@@ -75,16 +75,14 @@ def show_likeness(folder: Path, real: Floats, seeds: Sequence[int]) -> None:
             name,
             *(
                 cell
-                for found in (of_real, of_clustered)
-                for cell in spread([row[name] for row in found], number)
+                for features in (of_real, of_clustered)
+                for cell in spread([row[name] for row in features], number)
             ),
         ]
         for name in of_real[0]
     ]
     head = ["median, least, most of the seeds", "real", "", "", "clustered", "", ""]
-    table(
-        f"Real and clustered vectors, {len(real):,} of each, of which {ASK} ask for the others:", head, rows
-    )
+    table(f"Real and clustered vectors, {len(real):,} of each, of which {ASK} are the queries:", head, rows)
 
 
 def _features(vectors: Floats, seed: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How many pictures a query must compare truly, by way of choosing them."""
+"""How many pictures a query has to re-rank, by the way in which they are chosen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUMMED_TABLES = (64, 256)
 
 @dataclass(frozen=True)
 class Compared:
-    """What one seed gave; shares are of all pictures."""
+    """The results of one seed; shares are of all pictures."""
 
     fifth: float
     random: float
@@ -29,26 +29,26 @@ class Compared:
     summed: tuple[float, ...]
     decoded: float
     bytes_read: float
-    """Of what a scan of all vectors reads."""
+    """As a share of what a scan of all vectors reads."""
 
 
 def compare(vectors: Floats, seed: int) -> Compared:
     """Measure every way on (n, 512) unit ``vectors``."""
-    say(f"pictures compared of {len(vectors):,}, seed {seed}")
+    say(f"pictures re-ranked of {len(vectors):,}, seed {seed}")
     pictures = len(vectors)
     generator = np.random.default_rng(seed)
-    asked, others = (generator.permutation(pictures)[:QUERIES] for _ in range(2))
-    found, near = nearest_exactly(vectors, vectors[asked], K + 1)
+    queries, others = (generator.permutation(pictures)[:QUERIES] for _ in range(2))
+    rows, near = nearest_exactly(vectors, vectors[queries], K + 1)
     # The first is the picture itself.
-    true, fifth = found[:, 1:], float(np.median(near[:, -1]))
+    true, fifth = rows[:, 1:], float(np.median(near[:, -1]))
     scale = fifth / math.sqrt(vectors.shape[1])
-    summed = (summed_differences(vectors, asked, true, scale, tables, seed) for tables in SUMMED_TABLES)
+    summed = (summed_differences(vectors, queries, true, scale, tables, seed) for tables in SUMMED_TABLES)
     calibrated = calibrate(generator.permutation(vectors), seed)
     share = calibrated.prediction.candidates / pictures
     return Compared(
         fifth,
-        float(np.median(np.linalg.norm(vectors[asked] - vectors[others], axis=1))),
-        best_stock(vectors, asked, true, scale, seed),
+        float(np.median(np.linalg.norm(vectors[queries] - vectors[others], axis=1))),
+        best_stock(vectors, queries, true, scale, seed),
         tuple(fewest(ranks, pictures) / pictures for ranks in summed),
         share,
         calibrated.hash(vectors).sketch.row_bytes / vectors[0].nbytes + share,
@@ -56,24 +56,24 @@ def compare(vectors: Floats, seed: int) -> Compared:
 
 
 def show_compared(vectors: Floats, by_seed: Sequence[Compared]) -> list[Quantity]:
-    """Print what every seed gave."""
-    fifth = float(np.median([one.fifth for one in by_seed]))
-    random = float(np.median([one.random for one in by_seed]))
-    ways = {"equal buckets (stock)": [one.stock.share for one in by_seed]}
+    """Print the results of all seeds."""
+    fifth = float(np.median([result.fifth for result in by_seed]))
+    random = float(np.median([result.random for result in by_seed]))
+    ways = {"equal buckets (stock)": [result.stock.share for result in by_seed]}
     for number, tables in enumerate(SUMMED_TABLES):
-        ways[f"summed differences, {tables} tables"] = [one.summed[number] for one in by_seed]
-    decoded = ways["decoded, calibrated"] = [one.decoded for one in by_seed]
+        ways[f"summed differences, {tables} tables"] = [result.summed[number] for result in by_seed]
+    decoded = ways["decoded, calibrated"] = [result.decoded for result in by_seed]
     table(
         f"{len(vectors):,} pictures, {QUERIES:,} queries, {len(by_seed)} seeds; fifth-nearest neighbour "
         f"{fifth:.3f}, random pair {random:.3f}: {random / fifth:.2f} times as far",
-        ["pictures ranked or chosen by", "compared truly, median", "least", "most"],
+        ["pictures ranked or chosen by", "re-ranked, median", "least", "most"],
         [[name, *spread(shares, percent)] for name, shares in ways.items()],
     )
-    evaluations = [one.decoded / one.stock.share for one in by_seed]
-    bytes_read = [one.bytes_read for one in by_seed]
+    evaluations = [result.decoded / result.stock.share for result in by_seed]
+    bytes_read = [result.bytes_read for result in by_seed]
     table(
         "Decoded hashes, as ratios:",
-        ["a query", "median", "least", "most"],
+        ["per query", "median", "least", "most"],
         [
             ["distance evaluations against stock", *spread(evaluations, part)],
             ["bytes read against all vectors", *spread(bytes_read, part)],
@@ -81,7 +81,7 @@ def show_compared(vectors: Floats, by_seed: Sequence[Compared]) -> list[Quantity
     )
     at = f"n = {len(vectors):,}"
     return [
-        Quantity(f"pictures compared truly, {at}", in_one(decoded, percent), "at most 1%"),
+        Quantity(f"pictures re-ranked, {at}", in_one(decoded, percent), "at most 1%"),
         Quantity(f"distance evaluations against stock, {at}", in_one(evaluations, part), "at most 1/80"),
         Quantity(f"bytes read against a full scan, {at}", in_one(bytes_read, part), "at most 1/12"),
     ]

@@ -1,4 +1,4 @@
-"""How the steps' time, memory and disk grow with the pictures, in a data root of clustered vectors."""
+"""How time, memory and disk of the steps grow with the pictures, in a data root of clustered vectors."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ MODEL = Embedded(
 )
 BATCH, REPEATS, SINGLE_QUERIES = 1_000, 3, 9
 ADDED, ADDED_TO = 0.01, 300_000
-"""So many pictures are added to indexes of up to so many: each takes two more runs of the steps."""
+"""The share of pictures added, and the size of an index up to which that is tried: it takes two more runs."""
 GB = 1e9
 
 
 @dataclass(frozen=True)
 class Grown:
-    """What one number of pictures took: seconds, bytes, shares."""
+    """The cost of one number of pictures: seconds, bytes, shares."""
 
     vectors: float
     calibrate: float
@@ -72,8 +72,8 @@ class Grown:
     recall: float
     candidates: float
     added: float | None
-    """Seconds of the step index where all but ``ADDED`` of the pictures keep their hashes; None where
-    that was not tried, or the calibration was made anew."""
+    """Seconds of the step index if all but ``ADDED`` of the pictures keep their hashes; None if that was
+    not tried, or the calibration was made again."""
 
 
 COLUMNS: dict[str, Callable[[Grown], float]] = {
@@ -86,7 +86,7 @@ COLUMNS: dict[str, Callable[[Grown], float]] = {
     "most memory, GB": lambda grown: grown.memory / GB,
     "index, GB": lambda grown: grown.index_bytes / GB,
     "data root, GB": lambda grown: grown.root_bytes / GB,
-    "compared truly, %": lambda grown: 100 * grown.candidates,
+    "re-ranked, %": lambda grown: 100 * grown.candidates,
 }
 
 
@@ -120,7 +120,7 @@ def make_root(root: DataRoot, real: Floats, pictures: int) -> None:
 
 
 def run_steps(root: DataRoot) -> Grown:
-    """Run the steps, ask the index, and build it once more from one that lacks ``ADDED`` of the pictures."""
+    """Run the steps, search the index, and build it again from one that lacks ``ADDED`` of the pictures."""
     with spark_session("benchmark") as spark:
         spark.range(1).count()
     memory = PeakMemory()
@@ -154,19 +154,21 @@ def _ask(index: Index) -> tuple[float, float, float]:
     opened = open_for_search(index)
     ids, queries = draw(opened.parts, BATCH, SEED)
 
-    def one(turn: int) -> tuple[Floats, list[str]]:
+    def single_query(turn: int) -> tuple[Floats, list[str]]:
         return queries[turn : turn + 1], ids[turn : turn + 1]
 
     with spark_session("benchmark") as spark:
-        single = median_seconds(lambda turn: search_by_spark(spark, opened, *one(turn), K), SINGLE_QUERIES)
+        single = median_seconds(
+            lambda turn: search_by_spark(spark, opened, *single_query(turn), K), SINGLE_QUERIES
+        )
         batch = median_seconds(lambda turn: search_by_spark(spark, opened, queries, ids, K), REPEATS)
-    return single, median_seconds(lambda turn: opened.search(*one(turn), K), SINGLE_QUERIES), batch
+    return single, median_seconds(lambda turn: opened.search(*single_query(turn), K), SINGLE_QUERIES), batch
 
 
 def _add(root: DataRoot, index: Index) -> float | None:
-    """Seconds of the step index where only ``ADDED`` of the pictures of ``index`` are new.
+    """Seconds of the step index if only ``ADDED`` of the pictures of ``index`` are new.
 
-    None where the rest did not keep its hashes, because the calibration was made anew.
+    None if the rest did not keep its hashes, because the calibration was made again.
     """
     name = catalog_folder(root).name
     catalog, beside = read_catalog(root, name), read_beside(root, name)
@@ -194,13 +196,13 @@ def _show(by_size: dict[int, Grown]) -> None:
         for size, grown in by_size.items()
     ]
     if len(by_size) > 1:
-        # What every start costs hides how the small ones grow: the last two tell more.
+        # The cost of starting hides the growth among small sizes: the last two show more.
         rows.append(["power, fitted to all", *_powers(by_size), ""])
         rows.append(["power, the last two", *_powers(dict(list(by_size.items())[-2:])), ""])
     table("The steps on clustered vectors:", ["pictures", *COLUMNS, "recall@5"], rows)
     table(
-        f"The step `index` where {ADDED:.0%} of the pictures are new:",
-        ["pictures", "built anew, s", "the rest keeps its hashes, s", "ratio"],
+        f"The step `index` if {ADDED:.0%} of the pictures are new:",
+        ["pictures", "rebuilt, s", "the rest keeps its hashes, s", "ratio"],
         [
             [f"{size:,}", number(grown.index), number(grown.added), f"{grown.added / grown.index:.2f}"]
             for size, grown in by_size.items()

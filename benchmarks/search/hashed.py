@@ -1,4 +1,4 @@
-"""Calibrate, hash and rank in NumPy what the steps calibrate and index do in Spark, a block at a time."""
+"""What the steps calibrate and index do in Spark, done in NumPy: calibrate, hash and rank, block by block."""
 
 from __future__ import annotations
 
@@ -58,22 +58,22 @@ class Hashes:
         return cls(sketch, codes, norms)
 
     def ranks(self, queries: Floats, true: Rows) -> Rows:
-        """At which place, from 0, each true neighbour is ranked: (q, k), as ``true``."""
+        """The rank, from 0, of each true neighbour: (q, k), like ``true``."""
         weights = self.sketch.weights(queries)
 
         def scores(rows: slice | Rows) -> Floats:
             """(q, m) of the m rows of a slice, or of (m,) rows."""
             codes = self.sketch.unpack(self.codes[rows]).astype(np.float32)
-            found: Floats = self.norms[rows] - weights @ codes.T
-            return found
+            values: Floats = self.norms[rows] - weights @ codes.T
+            return values
 
         own = np.arange(len(queries))[:, None]
         of_true = scores(true.ravel())[own, np.arange(true.size).reshape(true.shape)]
         ranks = np.zeros(true.shape, np.int64)
         for rows in blocks(len(self.codes)):
-            found = scores(rows)
+            of_block = scores(rows)
             for place in range(true.shape[1]):
-                ranks[:, place] += (found < of_true[:, place : place + 1]).sum(axis=1)
+                ranks[:, place] += (of_block < of_true[:, place : place + 1]).sum(axis=1)
         return ranks
 
 

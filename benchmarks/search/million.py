@@ -1,4 +1,4 @@
-"""Recall, candidates and single queries where pictures are many, without Spark."""
+"""Recall, candidates and single queries among many pictures, without Spark."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ SINGLE_QUERIES = 25
 
 @dataclass(frozen=True)
 class Many:
-    """What one seed gave; shares are of all pictures."""
+    """The results of one seed; shares are of all pictures."""
 
     predicted: float
     """Candidates that the calibration predicts to reach the target."""
     recall: float
     lower_bound: float
-    """What they really find."""
+    """What these candidates really find."""
     needed: float
-    """The fewest candidates that reach it by the lower bound."""
+    """The fewest candidates whose lower bound reaches the target."""
     bytes_read: float
-    """Of what a scan of all vectors reads, with the predicted candidates."""
+    """With the predicted candidates, as a share of what a scan of all vectors reads."""
 
 
 def show_million(folder: Path, real: Floats, pictures: int, seeds: Sequence[int]) -> list[Quantity]:
@@ -63,16 +63,16 @@ def show_million(folder: Path, real: Floats, pictures: int, seeds: Sequence[int]
         if seed == seeds[0]:
             say("single queries with one thread")
             for size in (pictures // 5, pictures):
-                asked = file, size, hashes, calibrated.choice.candidates_for(size)
-                by_size[size] = in_process(time_single, *asked, environment=ONE_THREAD)
+                task = file, size, hashes, calibrated.choice.candidates_for(size)
+                by_size[size] = in_process(time_single, *task, environment=ONE_THREAD)
         file.unlink()
     return [*_show_recall(pictures, by_seed), *_show_single(by_size)]
 
 
 def time_single(file: Path, size: int, hashes: Hashes, candidates: int) -> tuple[float, float]:
-    """Seconds that a query takes by hashes, and exactly: medians over different queries, warm.
+    """Seconds per query by hashes, and exactly: medians over different queries, warm.
 
-    ``file`` holds the vectors, of which the first ``size`` are searched, and last those that ask.
+    ``file`` holds the vectors, of which the first ``size`` are searched, and then the queries.
     """
     drawn = np.load(file, mmap_mode="r")
     vectors, queries = drawn[:size], np.asarray(drawn[-QUERIES:])
@@ -82,8 +82,8 @@ def time_single(file: Path, size: int, hashes: Hashes, candidates: int) -> tuple
         return nearest_exactly(vectors, queries[turn : turn + 1], K)
 
     def by_hashes(turn: int) -> object:
-        asked = queries[turn : turn + 1]
-        return nearest_by_sketch(hashes.sketch, codes, norms, vectors, asked, K, candidates)
+        query = queries[turn : turn + 1]
+        return nearest_by_sketch(hashes.sketch, codes, norms, vectors, query, K, candidates)
 
     # Exactly first: it brings the vectors into memory.
     exact = median_seconds(exactly, SINGLE_QUERIES)
@@ -91,23 +91,23 @@ def time_single(file: Path, size: int, hashes: Hashes, candidates: int) -> tuple
 
 
 def _show_recall(pictures: int, by_seed: Sequence[Many]) -> list[Quantity]:
-    needed, bytes_read = [one.needed for one in by_seed], [one.bytes_read for one in by_seed]
-    predicted = [one.predicted for one in by_seed]
+    needed, bytes_read = [result.needed for result in by_seed], [result.bytes_read for result in by_seed]
+    predicted = [result.predicted for result in by_seed]
     values = {
-        "compared truly, as predicted": spread(predicted, percent),
-        "recall@5 with these": spread([one.recall for one in by_seed], "{:.4f}".format),
-        "lower bound of it": spread([one.lower_bound for one in by_seed], "{:.4f}".format),
+        "re-ranked, as predicted": spread(predicted, percent),
+        "recall@5 with these": spread([result.recall for result in by_seed], "{:.4f}".format),
+        "lower bound of it": spread([result.lower_bound for result in by_seed], "{:.4f}".format),
         "fewest that reach 0.95 by the lower bound": spread(needed, percent),
         "bytes read against all vectors, as predicted": spread(bytes_read, part),
     }
     table(
         f"{pictures:,} clustered vectors, {QUERIES} queries, {len(by_seed)} seeds:",
-        ["a query", "median", "least", "most"],
+        ["per query", "median", "least", "most"],
         [[name, *cells] for name, cells in values.items()],
     )
     at = f"n = {pictures:,}"
     return [
-        Quantity(f"pictures compared truly, as predicted, {at}", in_one(predicted, percent), "at most 0.1%"),
+        Quantity(f"pictures re-ranked, as predicted, {at}", in_one(predicted, percent), "at most 0.1%"),
         Quantity(f"fewest that reach recall@5 0.95, {at}", in_one(needed, percent), "at most 0.1%"),
         Quantity(f"bytes read against a full scan, {at}", in_one(bytes_read, part), "at most 1/12"),
     ]

@@ -1,4 +1,4 @@
-"""Other libraries' indexes beside the packed hashes, each with the least effort that reaches the target."""
+"""Other libraries' indexes against the packed hashes, each with the least effort that reaches the target."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class Index:
 
     search: Search
     resident: float
-    """Bytes a vector that must be in memory."""
+    """Bytes per vector that must be in memory."""
     effort: str = ""
-    """What the effort is called; empty where there is none to choose."""
+    """What the effort is called; empty if there is none to choose."""
     most: int = 1
 
 
 @dataclass(frozen=True)
 class Peer:
-    """What one index took; seconds, and seconds a query."""
+    """The cost of one index: seconds, and seconds per query."""
 
     effort: str
     recall: float
@@ -66,7 +66,7 @@ def show_peers(folder: Path, real: Floats, pictures: int) -> None:
     ours = peers[OURS]
     table(
         f"{pictures:,} clustered vectors, one thread, the least effort with recall@{K} of {TARGET} or more "
-        f"over {TUNED} queries that are none of them. Calibrating the packed hashes took "
+        f"over {TUNED} queries that are not among them. Calibrating the packed hashes took "
         f"{number(calibrating)} s before.",
         [
             "index",
@@ -75,9 +75,9 @@ def show_peers(folder: Path, real: Floats, pictures: int) -> None:
             "built in, s",
             "one query, ms",
             "times the packed hashes",
-            f"{QUERIES:,} at once, ms a query",
+            f"{QUERIES:,} at once, ms per query",
             "times the packed hashes",
-            "bytes a vector in memory",
+            "bytes per vector in memory",
         ],
         [
             [
@@ -97,9 +97,9 @@ def show_peers(folder: Path, real: Floats, pictures: int) -> None:
 
 
 def measure_peers(file: Path) -> tuple[dict[str, Peer], float]:
-    """Build and ask each on the vectors of ``file``, the last of which are the queries.
+    """Build and search each index on the vectors of ``file``, the last of which are the queries.
 
-    Returns also the seconds that calibrating took, which an index of other such vectors needs not do again.
+    Also returns the seconds that calibrating took, which an index of similar vectors need not repeat.
     """
     drawn = np.load(file)
     vectors, queries = drawn[:-QUERIES], drawn[-QUERIES:]
@@ -126,10 +126,10 @@ def _measure(build: Callable[[Floats], Index], vectors: Floats, queries: Floats,
     started = time.perf_counter()
     index = build(vectors)
     built = time.perf_counter() - started
-    # Steps of a tenth.
+    # Each effort is a tenth more than the last.
     for effort in np.unique(np.geomspace(1, index.most, 1 + round(math.log(index.most, 1.1))).astype(int)):
-        found = index.search(queries[:TUNED], int(effort))
-        recall = float((found[:, :, None] == true[:, None]).any(axis=1).mean())
+        rows = index.search(queries[:TUNED], int(effort))
+        recall = float((rows[:, :, None] == true[:, None]).any(axis=1).mean())
         if recall >= TARGET:
             break
     single = median_seconds(lambda turn: index.search(queries[turn : turn + 1], int(effort)), SINGLE_QUERIES)
@@ -146,7 +146,7 @@ def _packed_hashes(calibrated: Calibrated, vectors: Floats) -> Index:
             0
         ]
 
-    # The vectors may stay on the disk: only candidates are read.
+    # The vectors may stay on disk: only candidates are read.
     return Index(search, hashes.sketch.row_bytes, "candidates", len(vectors))
 
 
@@ -167,8 +167,8 @@ def _faiss_ivf(vectors: Floats) -> Index:
 
     def search(queries: Floats, probes: int) -> Rows:
         index.nprobe = probes
-        found: Rows = index.search(queries, K)[1]
-        return found
+        rows: Rows = index.search(queries, K)[1]
+        return rows
 
     return Index(search, _faiss_bytes(index), "nprobe", LISTS)
 
@@ -180,8 +180,8 @@ def _faiss_hnsw(vectors: Floats) -> Index:
 
     def search(queries: Floats, effort: int) -> Rows:
         index.hnsw.efSearch = effort
-        found: Rows = index.search(queries, K)[1]
-        return found
+        rows: Rows = index.search(queries, K)[1]
+        return rows
 
     return Index(search, _faiss_bytes(index), "efSearch", len(vectors))
 
@@ -199,7 +199,7 @@ def _hnswlib(vectors: Floats) -> Index:
 
     def search(queries: Floats, effort: int) -> Rows:
         index.set_ef(effort)
-        found: Rows = index.knn_query(queries, K)[0].astype(np.int64)
-        return found
+        rows: Rows = index.knn_query(queries, K)[0].astype(np.int64)
+        return rows
 
     return Index(search, index.index_file_size() / len(vectors), "ef", len(vectors))

@@ -1,4 +1,4 @@
-"""What Spark's own approxNearestNeighbors compares and how long it takes, at its best parameters."""
+"""How much Spark's own approxNearestNeighbors compares and how long it takes, with its best parameters."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ class Stock:
     """The parameters with which equal buckets reach the target at the least cost."""
 
     share: float
-    """Of all pictures that a query compares: those with an equal hash in any table."""
+    """Of all pictures, those that a query compares: with an equal hash in any table."""
     bucket_length: float
     tables: int
 
 
-def best_stock(vectors: Floats, asked: Rows, true: Rows, scale: float, seed: int) -> Stock:
+def best_stock(vectors: Floats, queries: Rows, true: Rows, scale: float, seed: int) -> Stock:
     """The best of ``WIDTHS`` and 1 to ``MOST_TABLES`` tables over whole (n, 512) ``vectors``.
 
-    ``asked`` (q,) are the rows that ask and ``true`` (q, k) their neighbours; ``scale`` is the projected
-    distance between fifth neighbours.
+    ``queries`` (q,) are the rows of the query pictures and ``true`` (q, k) their neighbours; ``scale`` is
+    the projected distance between fifth neighbours.
     """
     projected = vectors @ draw_planes(seed, MOST_TABLES, vectors.shape[1]).T
-    # Where nothing else reaches the target, buckets that hold everything do.
+    # If nothing else reaches the target, buckets that hold everything do.
     best = Stock(1.0, max(WIDTHS) * scale, MOST_TABLES)
     for width in WIDTHS:
         hashes = np.floor(projected / (width * scale)).astype(np.int32)
-        candidate = np.zeros((len(asked), len(hashes)), bool)
+        candidate = np.zeros((len(queries), len(hashes)), bool)
         for tables, hash in enumerate(hashes.T, start=1):
-            candidate |= hash[asked][:, None] == hash[None]
+            candidate |= hash[queries][:, None] == hash[None]
             share = float(candidate.mean())
             recalls = np.take_along_axis(candidate, true, 1).mean(axis=1)
             if recall_lower_bound(recalls) >= TARGET and share < best.share:
@@ -78,13 +78,13 @@ def seconds_a_query(spark: SparkSession, pictures: Path, stock: Stock, queries: 
 
 
 def summed_differences(
-    vectors: Floats, asked: Rows, true: Rows, scale: float, tables: int, seed: int
+    vectors: Floats, queries: Rows, true: Rows, scale: float, tables: int, seed: int
 ) -> Rows:
-    """The rank, from 0, of each true neighbour by the summed squared difference of hashes: as ``true``."""
+    """The rank, from 0, of each true neighbour by the summed squared difference of hashes, like ``true``."""
     hashes = np.floor(vectors @ draw_planes(seed, tables, vectors.shape[1]).T / scale).astype(np.float32)
     ranks = np.empty(true.shape, np.int64)
     norms = (hashes**2).sum(axis=1)
-    for number, (row, neighbours) in enumerate(zip(asked, true, strict=True)):
+    for number, (row, neighbours) in enumerate(zip(queries, true, strict=True)):
         scores = norms - 2 * hashes @ hashes[row]
         scores[row] = np.inf
         ranks[number] = (scores < scores[neighbours][:, None]).sum(axis=1)

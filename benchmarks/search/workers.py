@@ -27,7 +27,7 @@ STEPS: dict[str, Callable[[DataRoot], object]] = {
 
 
 def show_workers(folder: Path, real: Floats, pictures: int) -> None:
-    """Build the index of ``pictures`` clustered vectors twice, each time anew, and print the times."""
+    """Build the index of ``pictures`` clustered vectors twice, from nothing, and print the times."""
     root = DataRoot(folder / "root-workers")
     in_process(make_root, root, real, pictures)
     taken, versions = {}, set[str]()
@@ -38,7 +38,7 @@ def show_workers(folder: Path, real: Floats, pictures: int) -> None:
         for made in (root.vectors, root.calibrations, root.index):
             shutil.rmtree(made)
     shutil.rmtree(root.root)
-    assert len(versions) == 1, "other workers made another index"
+    assert len(versions) == 1, "another number of workers made another index"
     table(
         f"The steps on {pictures:,} clustered vectors, by workers of one core and 1 GB, warm:",
         ["step", "one worker, s", "two workers, s", "ratio"],
@@ -50,7 +50,7 @@ def show_workers(folder: Path, real: Floats, pictures: int) -> None:
 
 
 def run_steps(root: DataRoot, workers: int) -> dict[str, float]:
-    """Step -> seconds that it takes on so many workers."""
+    """Step -> the seconds that it takes with this number of workers."""
     with on_workers(workers) as spark:
         spark.range(1).count()
         return {step: seconds(partial(run, root)) for step, run in STEPS.items()}

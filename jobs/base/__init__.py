@@ -1,7 +1,7 @@
-"""What every room stands on, and what knows nothing of pictures.
+"""What every room stands on. Nothing here knows about pictures.
 
-Here are errors that people read, writing in one step, logs and progress, options and command lines,
-downloads, text fit for showing.
+Errors that people read, atomic writes, logs and progress, options and command lines, downloads, text that
+is safe to show.
 
 It imports no other room, and neither PySpark, PyTorch nor Airflow.
 """

@@ -1,14 +1,14 @@
-"""Write beside, then rename: nobody ever reads a half-written file or folder.
+"""Write beside the target, then rename: no reader ever sees a half-written file or folder.
 
 What becomes ``target`` is written in a folder of its own beside it, ``.tmp-<target>-<random>``, which
 also holds a lock file. The writer keeps an flock on that file for as long as it runs, and the kernel
-drops the lock however the writer ends: whoever can take it has found a leftover. The next writer of
-the same target removes leftovers, and so does ``sweep``; what a live writer is filling stays. Of two
+drops the lock however the writer ends, so a folder whose lock is free is a leftover. The next writer of
+the same target removes leftovers, and so does ``sweep``; the folder of a live writer stays. Of two
 writers of one file the last wins, of one folder the first.
 
 The lock is on a file because NFS, which several machines may share, locks files across machines and
-folders on one machine only. Where a file system has no locks, leftovers stay until housekeeping
-finds nothing in them younger than a day.
+folders on one machine only. If a file system has no locks, leftovers stay until housekeeping finds
+nothing in them younger than a day.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed writers left in the tree under ``folder``; live ones are not disturbed."""
+    """Remove what killed writers left in the tree under ``folder``; live writers are not disturbed."""
     for place, folders, files in os.walk(folder):
         leftovers = [name for name in (*folders, *files) if name.startswith(".tmp-")]
         folders[:] = [name for name in folders if not name.startswith(".tmp-")]
@@ -60,7 +60,7 @@ def remove(target: Path) -> None:
     """Remove a file or folder; readers see it vanish in one step. Of a link, what it points to stays.
 
     A removal that is killed leaves the same kind of leftover as a killed writer. A target that is
-    already gone is not an error. Raises LookalikeError where something may not be removed.
+    already gone is not an error. Raises LookalikeError if something can't be removed.
     """
     left = target
     try:
@@ -69,7 +69,7 @@ def remove(target: Path) -> None:
             os.rename(target, left)
         _remove(left)
         if os.path.lexists(left):
-            raise OSError(errno.ENOTEMPTY, "not all of it may be deleted")
+            raise OSError(errno.ENOTEMPTY, "part of it can't be deleted")
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -83,9 +83,9 @@ def remove(target: Path) -> None:
 def staged_file(target: Path, *, scratch: Path | None = None) -> Iterator[Path]:
     """Yield a path to write to; it replaces ``target`` in one step when the block ends well.
 
-    By then the file and its name are on disk. For thousands of small files that can be made again,
-    that is too slow: they are written in the folder ``scratch`` of the same file system, neither
-    synced nor locked, and their leftovers go with that folder.
+    By then the file and its name are on disk. That is too slow for thousands of small files that can
+    be made again: they are written in the folder ``scratch`` of the same file system, neither synced
+    nor locked, and their leftovers go with that folder.
     """
     with _refusals_explained(target), _staged(target, scratch) as staging:
         yield staging
@@ -155,12 +155,12 @@ def _claim(target: Path) -> tuple[Path, IO[str]]:
         try:
             return own, _lock(own, required=False)
         except (BlockingIOError, FileNotFoundError):
-            pass  # somebody took it for a leftover before it was locked
+            pass  # another writer took it for a leftover before it was locked
 
 
 def _lock(own: Path, *, required: bool) -> IO[str]:
-    """Lock a staging folder. Raises OSError where somebody holds the lock or the folder is gone, and,
-    if ``required``, where the file system has no locks."""
+    """Lock a staging folder. Raises OSError if another process holds the lock or the folder is gone, and,
+    if ``required``, also if the file system has no locks."""
     lock = (own / LOCK).open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -173,11 +173,11 @@ def _lock(own: Path, *, required: bool) -> IO[str]:
 
 
 def _clear(leftover: Path) -> None:
-    """Remove ``leftover`` unless its writer is alive or nobody can tell."""
+    """Remove ``leftover`` unless its writer is, or may be, alive."""
     with suppress(OSError):
         if leftover.is_dir() and not leftover.is_symlink():
             with _lock(leftover, required=True):
-                # Whoever has just made the folder, and not locked it yet, finds it gone and makes another.
+                # A writer that has made the folder, but not locked it yet, finds it gone and makes another.
                 moved = re.sub("[0-9a-f]{8}$", uuid.uuid4().hex[:8], leftover.name)
                 leftover = leftover.rename(leftover.with_name(moved))
         _remove(leftover)

@@ -26,7 +26,7 @@ def step_parser(prog: str, description: str | None, *options: Option) -> argpars
 
 
 def add_option(parser: argparse.ArgumentParser, option: Option) -> None:
-    # argparse takes % for a placeholder of its own.
+    # argparse would expand %.
     shown = option.help.replace("%", "%%")
     if option.choices:
         parser.add_argument(option.flag, choices=tuple(option.choices), default=option.default, help=shown)
@@ -50,7 +50,7 @@ def add_name(parser: argparse.ArgumentParser, flag: str, what: str, *pointers: s
 
 
 def _truth(text: str) -> bool:
-    """Airflow's templates write booleans as Python does."""
+    """Airflow's templates render booleans as Python does."""
     known = {"true": True, "yes": True, "false": False, "no": False}
     if text.lower() not in known:
         raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no")
@@ -59,14 +59,14 @@ def _truth(text: str) -> bool:
 
 def _reader(option: Option) -> Callable[[str], Any]:
     def read(text: str) -> Any:
-        # Airflow's templates write an empty param as None.
+        # Airflow's templates render an empty param as None.
         if option.default is None and text in ("", "None"):
             return None
         value = option.kind(text)
         check_option(option, value)
         return value
 
-    read.__name__ = option.kind.__name__  # argparse shows it where ``kind`` raises ValueError
+    read.__name__ = option.kind.__name__  # argparse shows it if ``kind`` raises ValueError
     return read
 
 
@@ -83,7 +83,7 @@ def run_step(
         options = parser.parse_args(argv)
         logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
         logging.getLogger("jobs").setLevel(logging.INFO)
-        # Run as a script, the step itself is not jobs.<step>.
+        # Run as a script, the step's own logger is not below ``jobs``.
         logging.getLogger("__main__").setLevel(logging.INFO)
         result = step(options)
         if options.result:

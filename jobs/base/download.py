@@ -1,4 +1,4 @@
-"""Fetch one file over HTTP: resumed, retried, capped, hash-checked, put in place in one step."""
+"""Fetch one file over HTTP: resumed, retried, limited in size, hash-checked, put in place in one step."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def download(
 ) -> Path:
     """Fetch ``url`` to ``target`` unless a file with this ``sha256`` (hex) is there already.
 
-    What came so far waits in ``<target>.part`` and is resumed, also by a later call; one
+    An interrupted download stays in ``<target>.part``; a later call resumes it. Only one
     call at a time may fetch a target. ``timeout_s`` bounds each wait for the server;
     retries end once the file has not grown for ``patience_s`` seconds.
 
-    Raises UnreachableError where the server can't be reached or keeps failing,
-    LookalikeError where it refuses the file or the file is wrong or larger than ``max_bytes``.
+    Raises UnreachableError if the server can't be reached or keeps failing,
+    LookalikeError if it refuses the file, or the file is wrong or larger than ``max_bytes``.
     """
     if target.is_file() and file_sha256(target) == sha256:
         return target
@@ -58,16 +58,14 @@ def download(
             raise UnreachableError(
                 f"{host} cannot be reached for {file} ({reason(error)}): {remedy}"
             ) from error
-        raise LookalikeError(
-            f"{host} does not give {file} ({reason(error)}): put the file at {target}."
-        ) from error
+        raise LookalikeError(f"{host} refuses {file} ({reason(error)}): put the file at {target}.") from error
     except OSError as error:
         raise LookalikeError(
             f"{part} cannot be written ({error.strerror}): check the disk and who may write there."
         ) from error
-    if (found := file_sha256(part)) != sha256:
+    if (actual := file_sha256(part)) != sha256:
         part.unlink()
-        if resumed:  # the part may have been another file's: once more, from nothing
+        if resumed:  # the part may belong to another file: start over
             return download(
                 url,
                 target,
@@ -77,7 +75,7 @@ def download(
                 patience_s=patience_s,
             )
         raise LookalikeError(
-            f"{host} gave a {file} with sha256 {found} where {sha256} is asked for: "
+            f"{host} sent {file} with sha256 {actual} instead of {sha256}: "
             f"get the right file elsewhere and put it at {target}."
         )
     os.replace(part, target)
@@ -96,7 +94,7 @@ def retrying(what: str, partial: Path, patience_s: float) -> Retrying:
 
     def say(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        log.info(f"{what}: {reason(error)}, trying again in {state.upcoming_sleep:.1f} s")
+        log.info(f"{what}: {reason(error)}, retrying in {state.upcoming_sleep:.1f} s")
 
     return Retrying(
         retry=retry_if_exception(is_transient),
@@ -108,7 +106,7 @@ def retrying(what: str, partial: Path, patience_s: float) -> Retrying:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying the request again may help."""
+    """Whether retrying the request may help."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return error.response.status_code == 429 or error.response.status_code >= 500
     cut_off = requests.exceptions.ChunkedEncodingError
@@ -134,7 +132,7 @@ def _size(path: Path) -> int:
 def _fetch(url: str, part: Path, max_bytes: int, timeout: tuple[float, float]) -> None:
     """Append to ``part`` what it lacks, in one request."""
     offset = _size(part)
-    # Ranges and lengths count a compressed answer's bytes: the file's own are asked for.
+    # If the answer were compressed, ranges and lengths would count compressed bytes.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
     with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
         partial = response.status_code == 206
@@ -164,6 +162,6 @@ def _refuse_over(max_bytes: int, size: int, part: Path) -> None:
     if size > max_bytes:
         part.unlink(missing_ok=True)
         raise LookalikeError(
-            f"{part.name.removesuffix('.part')} is larger than the {max_bytes:,} bytes "
-            "it may have: check the address it comes from."
+            f"{part.name.removesuffix('.part')} is larger than the {max_bytes:,} bytes allowed: "
+            "check the address it comes from."
         )

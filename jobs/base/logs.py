@@ -30,13 +30,13 @@ class Progress:
     def __init__(self, total: int, noun: str, log: logging.Logger) -> None:
         self.total, self.noun, self.log = total, noun, log
         self.done = 0
-        self.started = self.said = time.monotonic()
+        self.started = self.logged = time.monotonic()
 
     def advance(self, count: int = 1) -> None:
         self.done += count
         now = time.monotonic()
-        if now - self.said >= PROGRESS_EVERY_S:
-            self.said = now
+        if now - self.logged >= PROGRESS_EVERY_S:
+            self.logged = now
             rate = self.done / (now - self.started)
             left = f"{clock((self.total - self.done) / rate)} left" if rate else "starting"
             self.log.info(f"{self.done:,}/{self.total:,} {self.noun}, {rate:,.1f} {self.noun}/s, {left}")

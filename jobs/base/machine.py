@@ -1,4 +1,4 @@
-"""What this machine lends to a step."""
+"""What this machine offers to a step."""
 
 from __future__ import annotations
 

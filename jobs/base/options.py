@@ -1,4 +1,4 @@
-"""Every option once: for the forms in Airflow, the command lines and docs/reference.md."""
+"""Every option, defined once for the forms in Airflow, the command lines and docs/reference.md."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class Option:
 
     name: str
     default: Any
-    """None: nothing is set, which is allowed."""
+    """None: the option may be left unset."""
     kind: type
     title: str
     section: str
     help: str = ""
     choices: Mapping[str, str] | None = None
-    """Each value that is allowed, and what the form calls it."""
+    """Allowed value -> what the form calls it."""
     minimum: float | None = None
     maximum: float | None = None
     exclusive: bool = False
-    """Neither minimum nor maximum itself is allowed."""
+    """Minimum and maximum themselves are not allowed."""
     examples: Sequence[str] = ()
     longest: int | None = None
-    """Characters of a text."""
+    """The most characters of a text."""
 
     @property
     def flag(self) -> str:
@@ -125,10 +125,10 @@ PRECISION = Option(
     name="precision",
     default="fp32",
     kind=str,
-    choices={"fp32": "fp32", "bf16": "bf16: twice as fast, a little coarser"},
+    choices={"fp32": "fp32", "bf16": "bf16: twice as fast, slightly less exact"},
     title="Precision",
     section="Embedding",
-    help="`bf16` is twice as fast on processors that have it and keeps 97 % of the same five neighbours.",
+    help="`bf16` is twice as fast on processors that have it and keeps 97 % of the five nearest neighbours.",
 )
 ENGINE = Option(
     name="engine",
@@ -150,7 +150,7 @@ RUNTIME = Option(
     },
     title="Runtime",
     section="Embedding",
-    help="What computes; it affects the last digits only.",
+    help="What computes the embeddings; it affects only their last digits.",
 )
 FORMAT = Option(
     name="format",
@@ -257,7 +257,7 @@ OVERLAP = Option(
     kind=bool,
     title="Compare with exact search",
     section="Query",
-    help="Search exactly as well, and say how much of the exact answer was found.",
+    help="Also search exactly, and report the share of the exact answer that was found.",
 )
 KEEP_VERSIONS = Option(
     name="keep_versions",
@@ -266,7 +266,7 @@ KEEP_VERSIONS = Option(
     minimum=1,
     title="Index versions",
     section="Housekeeping",
-    help="This many of the versions published last stay; the current one and the last one built always do.",
+    help="How many of the last published versions to keep. The current one and the last one built stay.",
 )
 KEEP_DAYS = Option(
     name="keep_days",
@@ -275,7 +275,7 @@ KEEP_DAYS = Option(
     minimum=1,
     title="Days",
     section="Housekeeping",
-    help="How long answers, with the photos that they name, and Spark's event logs stay.",
+    help="How long to keep answers, the photos that they name, and Spark's event logs.",
 )
 DRY_RUN = Option(
     name="dry_run",
@@ -297,7 +297,7 @@ HOUSEKEEPING_OPTIONS = (KEEP_VERSIONS, KEEP_DAYS, DRY_RUN)
 
 
 def check_option(option: Option, value: Any) -> None:
-    """Raises LookalikeError where ``value`` is set and is not one that the option allows."""
+    """Raises LookalikeError if ``value`` is set and the option does not allow it."""
     if value is None and option.default is None:
         return
     low, high = option.minimum, option.maximum

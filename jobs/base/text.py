@@ -1,4 +1,4 @@
-"""How pictures are called where people read of them."""
+"""Text that people read: the name of a picture, and characters that are safe to show."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def name_of(picture: Mapping[str, object]) -> str:
 
 
 def plain(text: str) -> str:
-    """``text`` with every character that is not for showing as a space.
+    """``text`` with a space for every character that is not printable.
 
-    Among them are newlines, marks that turn the direction of text, and halves of characters, which
-    could not even be written as UTF-8.
+    Among these are newlines, marks that change the direction of text, and lone surrogates, which can't
+    be written as UTF-8.
     """
     return "".join(char if char.isprintable() else " " for char in text)

@@ -1,4 +1,4 @@
-"""Write the quality report of an index version as one HTML page that needs nothing beside it."""
+"""Write the quality report of an index version as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 
 def render(report: dict[str, Any], thumbnail: Callable[[str], bytes | None]) -> str:
-    """Write ``report`` as a page without scripts and without anything from outside.
+    """Render ``report`` as a page without scripts and without external resources.
 
-    ``thumbnail`` gives the JPEG bytes of the picture of an id, or None where there is none; then a
-    placeholder stands in its place. Texts in ``report`` need not be trusted.
+    ``thumbnail`` returns the JPEG bytes of the picture with an id, or None if there is none; the page
+    then has a placeholder. Texts in ``report`` need not be trusted.
     """
-    told = _plain(report)
-    recall = told["recall"]
+    report = _plain(report)
+    recall = report["recall"]
 
     @cache
     def source(id_: str) -> str | None:
@@ -54,25 +54,25 @@ def render(report: dict[str, Any], thumbnail: Callable[[str], bytes | None]) -> 
     }
     environment.filters |= filters
     return environment.get_template("report_page.html").render(
-        report=told,
+        report=report,
         recall=recall,
-        exact=told["search"] == "exact",
-        # What publish.py publishes by.
+        exact=report["search"] == "exact",
+        # The rule of jobs/publish.py.
         reached=recall["lower_bound"] >= recall["target"],
-        plots=plots(told),
+        plots=plots(report),
         light=PALETTE,
-        made_with=_made_with(told),
+        made_with=_made_with(report),
         side=SIDE,
     )
 
 
-def _made_with(told: dict[str, Any]) -> list[tuple[str, str]]:
-    model, lsh, recall = told["model"], told["lsh"], told["recall"]
+def _made_with(report: dict[str, Any]) -> list[tuple[str, str]]:
+    model, lsh, recall = report["model"], report["lsh"], report["recall"]
     rows = [
-        ("index", told["version"]),
-        ("created", told["created"].replace("T", " ")),
-        ("pictures", f"{told['images']:,}"),
-        ("search", told["search"]),
+        ("index", report["version"]),
+        ("created", report["created"].replace("T", " ")),
+        ("pictures", f"{report['images']:,}"),
+        ("search", report["search"]),
         ("model", f"{model['title']}, {model['dimension']} values per picture"),
         ("weights", _short(Path(model["weights"]).name)),
         ("geometry", model["geometry"]),
@@ -84,13 +84,13 @@ def _made_with(told: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if lsh["reduced_dimension"] is not None:
         rows.append(("dimensions hashed", f"{lsh['reduced_dimension']:,}"))
-    if told.get("clipped") is not None:
-        rows.append(("hashes clipped by packing", percent(told["clipped"])))
+    if report.get("clipped") is not None:
+        rows.append(("hashes clipped by packing", percent(report["clipped"])))
     return rows
 
 
 def _plain(value: Any) -> Any:
-    """``value`` with every text in it made plain, at any depth."""
+    """``value`` with every text in it safe to show, at any depth."""
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, list):
@@ -101,12 +101,12 @@ def _plain(value: Any) -> Any:
 
 
 def _short(text: str, longest: int = 40) -> str:
-    """At most ``longest`` characters of ``text``: beginning and end, so that a file keeps its suffix."""
+    """At most ``longest`` characters of ``text``, cut in the middle, so that a file keeps its suffix."""
     return text if len(text) <= longest else f"{text[: longest - 16]}…{text[-15:]}"
 
 
 def _source(jpeg: bytes | None) -> str | None:
-    """The picture made smaller, as what ``src`` takes."""
+    """A thumbnail as a data URL."""
     if jpeg is None:
         return None
     small = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Axes that come out as SVG: colours and letters are those of the page that the SVG stands in."""
+"""Axes that are written as SVG, with the colours and fonts of the page around it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PALETTE = {
     "other": OTHER,
     "wrong": WRONG,
 }
-"""The page's variables and what they are in light."""
+"""The page's variables and their values in light mode."""
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lookalike",
@@ -55,7 +55,7 @@ STYLE: dict[Any, Any] = {
 def percent(share: float, down: bool = False) -> str:
     """A share as people write it: ``0.58 %``, ``95.9 %``.
 
-    ``down`` is for what is promised: it is never rounded up, so that it can't seem to reach its target.
+    ``down`` never rounds up, so that a recall can't seem to reach a target that it misses.
     """
     # As a decimal: in binary 100 times 0.57 is a little less than 57, which rounded down is 56.9 %.
     hundred = 100 * Decimal(repr(float(share)))
@@ -76,16 +76,16 @@ def new_axes(height: int, left: int = LEFT, right: int = RIGHT) -> Axes:
 
 
 def svg(axes: Axes, name: str, label: str) -> str:
-    """``axes`` as an ``<svg>`` to stand in a page: colours are the page's variables, ids are its own."""
+    """``axes`` as an ``<svg>`` for a page: colours are the page's variables, ids are unique to the plot."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     buffer = io.StringIO()
-    unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=unsaid)
+    omitted = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=omitted)
     inside = re.sub(
         r"\A.*?<svg[^>]*>|<(style|metadata).*?</\1>|<!--.*?-->", "", buffer.getvalue(), flags=re.S
     )
-    # Every plot has a figure_1 and clips by a hash of the same box; in one page ids may not clash.
+    # Every plot has a figure_1 and a clip path named by a hash of the same box; in one page ids must differ.
     inside = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", inside).replace("xlink:href", "href")
     for variable, colour in PALETTE.items():
         inside = inside.replace(colour, f"var(--{variable})")
@@ -95,14 +95,14 @@ def svg(axes: Axes, name: str, label: str) -> str:
 
 
 def percents(axis: Axis) -> None:
-    """Label ticks in percent; space above 100 % is for notes."""
+    """Label ticks in percent, except above 100 %, where there is room for notes."""
     axis.set_major_formatter(FuncFormatter(lambda share, _: percent(share) if share < 1.001 else ""))
 
 
 def note(
     axes: Axes, lines: Sequence[str], point: tuple[float, float], offset: tuple[float, float], **more: Any
 ) -> None:
-    """Write ``lines`` beside ``point``: one text each, because SVG aligns single lines only."""
+    """Write ``lines`` beside ``point``, each as its own text, because SVG can align only single lines."""
     for number, line in enumerate(lines):
         shifted = (offset[0], offset[1] - LINE * number)
         axes.annotate(line, point, shifted, textcoords="offset points", **more)

@@ -14,7 +14,7 @@ def same_class(answer: Answer, picture: Caption) -> bool:
 
 
 def table(answer: Answer) -> list[str]:
-    """Rank, distance, same class, name and file of each neighbour, below the query."""
+    """The query picture, and below it rank, distance, same class, name and file of each neighbour."""
     query = answer["query"]
     names = [plain(name_of(picture)) for picture in answer["neighbours"]]
     wide = min(48, max([len(name) for name in names] + [10]))

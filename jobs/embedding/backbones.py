@@ -1,4 +1,4 @@
-"""The networks that turn pictures into embeddings. What is true of one network alone stands only here."""
+"""The networks that turn pictures into embeddings. Whatever is specific to one network is only here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A state dict that its makers publish."""
+    """A state dict that its authors publish."""
 
     url: str
     sha256: str
@@ -25,30 +25,30 @@ class Pretrained:
 class Backbone:
     """A network without its last layer, and what it expects of a picture.
 
-    A name stands for one set of values for ever: it is part of a model's fingerprint, and the values are not.
+    Never change the values behind a name: the name is part of a model's fingerprint, the values are not.
     """
 
     name: str
     title: str
-    """What people call it."""
+    """The name, for people."""
     layer: str
     """The layer whose output is the embedding."""
     dimension: int
     side: int
-    """Width and height, in pixels, of what is embedded."""
+    """Width and height of the embedded square, in pixels."""
     crop: int
-    """What a picture's shorter side is scaled to before its centre is cropped, in pixels."""
+    """The length that a picture's shorter side is scaled to before its centre is cropped, in pixels."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    """Per channel, on a scale of 0 to 1: what pictures were normalised by when it was trained."""
+    """Per channel, on a scale of 0 to 1: how pictures were normalised in training."""
     licence: str
     """Of the pretrained weights."""
     build: Callable[[], torch.nn.Module]
-    """The whole network, to load a state dict into: (n, 3, side, side) -> its last layer's output."""
+    """Makes the whole network, to load a state dict into: (n, 3, side, side) -> its last layer's output."""
     head: str
     """The attribute that holds the last layer, which is left out."""
     imagenet: Pretrained | None
-    """Weights trained on ImageNet; None where there are none."""
+    """Weights trained on ImageNet; None if there are none."""
 
 
 def build_resnet18() -> torch.nn.Module:
@@ -83,7 +83,7 @@ DEFAULT = RESNET18
 
 
 def backbone_named(name: str) -> Backbone:
-    """Raises LookalikeError where there is no such backbone."""
+    """Raises LookalikeError if there is no such backbone."""
     try:
         return BACKBONES[name]
     except KeyError as error:

@@ -18,14 +18,14 @@ from jobs.embedding.torch import torch_forward
 
 
 def _load(model: Model) -> torch.nn.Module:
-    # The network takes seconds to load, and what OpenVINO made of it may be there.
+    # The network takes seconds to load, and OpenVINO's conversion of it may exist already.
     from jobs.embedding.network import load_network
 
     return load_network(model.backbone, model.weights)
 
 
 class ImageEmbedder:
-    """Embeds pictures by ``model``; as many threads may call it at once as it was made for.
+    """Embeds pictures by ``model``; up to ``threads`` threads may call it at once.
 
     >>> embedder = ImageEmbedder(Model(RESNET18, find_weights("imagenet", RESNET18)))
     >>> embedder(picture).shape, embedder([picture, picture]).shape
@@ -41,12 +41,12 @@ class ImageEmbedder:
         threads: int | None = None,
         kept: Path | None = None,
     ) -> None:
-        """``runtime`` is one of jobs/base/options.py; ``device`` is PyTorch's name of one, where it computes.
+        """``runtime`` is one of jobs/base/options.py; ``device`` is PyTorch's name for one.
 
-        What OpenVINO makes of the weights is left in the folder ``kept`` and taken from there: the
-        next one starts in half the time.
+        OpenVINO's conversion of the network is kept in the folder ``kept`` and reused from there, so
+        that the next embedder starts in half the time.
 
-        Raises LookalikeError where the weights can't be used or the processor lacks the precision.
+        Raises LookalikeError if the weights can't be used or the processor lacks the precision.
         """
         self.model = model
         self.threads = threads or cores()
@@ -58,7 +58,7 @@ class ImageEmbedder:
                 lambda: _load(model), model.backbone, model.precision, self.threads, kept
             )
         self.batch = 16 if device == "cpu" else 64
-        """Pictures a call of ``forward``: enough for full speed, few enough to end at once everywhere."""
+        """Pictures per call of ``forward``: enough for full speed, few enough to end together."""
 
     def __call__(self, images: Image.Image | Sequence[Image.Image]) -> NDArray[np.float32]:
         """Embed one RGB picture -> (d,), or n of them -> (n, d); float32, not normalised."""
@@ -71,7 +71,7 @@ class ImageEmbedder:
         return self.forward(np.stack([pixels.permute(1, 2, 0).numpy() for pixels in resized]))
 
     def pixels(self, content: bytes) -> NDArray[np.uint8]:
-        """Decode a picture file's bytes and bring them to what is embedded: (side, side, 3) uint8 RGB.
+        """Decode a picture file's bytes and resize them: (side, side, 3) uint8 RGB.
 
         Raises BadPictureError with the reason.
         """

@@ -1,4 +1,4 @@
-"""What embeds pictures: this machine, unless a step is given another engine of the same shape."""
+"""Engines embed pictures; the default one does so on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.embedding.shards import Outcome, Picture, cut
 from jobs.store.root import DataRoot
 
 Engine = Callable[[Sequence[Picture], DataRoot, Model, Progress], Iterator[Outcome]]
-"""Embeds and stores the pictures, counts them in Progress and says what became of each shard."""
+"""Embeds and stores the pictures, counts them in Progress and yields the Outcome of each shard."""
 
 
 def embed_here(
@@ -24,6 +24,6 @@ def embed_here(
     runtime: str,
     threads: int | None,
 ) -> Iterator[Outcome]:
-    """Embed on ``threads`` cores of this machine, all where it is None, or on its GPU."""
+    """Embed on ``threads`` cores of this machine, all of them if None, or on its GPU."""
     with EmbeddingProcess(root, model, runtime=runtime, threads=threads or cores()) as process:
         yield from process.embed(cut(pictures), progress.advance)

@@ -1,4 +1,4 @@
-"""What makes an embedding what it is, without loading any of it."""
+"""What determines an embedding, without loading any of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESIZED_QUALITY = 90
 
 
 class _Comparable(TypedDict):
-    """What the embeddings of two models must have in common to be compared."""
+    """What two models must have in common for their embeddings to be comparable."""
 
     architecture: str
     layer: str
@@ -30,7 +30,7 @@ class _Comparable(TypedDict):
 
 @dataclass(frozen=True)
 class Model:
-    """A backbone with these weights, on pictures resized so, at this precision."""
+    """A backbone with weights, a geometry and a precision."""
 
     backbone: Backbone
     weights: Weights
@@ -53,13 +53,13 @@ class Model:
     def fingerprint(self) -> str:
         """16 hex digits; equal for models whose embeddings may be compared.
 
-        The weights count by their bytes; the name they go by does not.
+        It depends on the bytes of the weights, not on their name.
         """
         return hashlib.sha256(json.dumps(self._comparable, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def resized(self) -> str:
-        """Names the folder of resized copies: all that their pixels depend on, beside the picture."""
+        """The name of the folder of resized copies: all that their pixels depend on besides the picture."""
         side, of = self.backbone.side, ""
         if self.geometry == "crop":
             of = f"-of-{self.backbone.crop}"

@@ -1,4 +1,4 @@
-"""Load a backbone with its weights, without its last layer."""
+"""Load a backbone with its weights and without its last layer."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _LOADING_ERRORS = (
 def load_network(backbone: Backbone, weights: Weights) -> torch.nn.Module:
     """``backbone`` with ``weights`` and without its last layer: (n, 3, side, side) float32 -> (n, d).
 
-    Whatever number type the file has, the network holds float32.
+    The network holds float32, whatever number type the file has.
 
-    Raises LookalikeError where the file is unsafe to load, is not of this backbone, holds values that
-    are not finite or is not the file that was found.
+    Raises LookalikeError if the file is unsafe to load, is not of this backbone, holds values that
+    are not finite, or has changed since ``find_weights``.
     """
     if weights.file is None:
         network = _random(backbone)

@@ -1,6 +1,6 @@
 """A network's forward pass by OpenVINO, on a processor.
 
-It is the default there because it was the fastest at equal results; the comparison is ``make bench-embed``.
+It is the default there because it is the fastest at equal results; ``make bench-embed`` compares.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from jobs.base.download import file_sha256
 from jobs.base.errors import LookalikeError
 from jobs.embedding.backbones import Backbone
 
-# Importing OpenVINO tells Google Analytics about it, unless its telemetry package can't be imported.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None is how Python hides one
+# Importing OpenVINO reports to Google Analytics unless its telemetry package can't be imported.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes the import fail
 
 NETWORK, WEIGHTS, _HASHES = "network.xml", "network.bin", "sha256.json"
 
@@ -39,12 +39,12 @@ def openvino_forward(
     threads: int,
     kept: Path | None,
 ) -> tuple[Forward, str]:
-    """Compile a backbone's ``network`` for this processor; return its forward pass and what to call it.
+    """Compile a backbone's ``network`` for this processor; return its forward pass and a description of it.
 
-    Each of ``threads`` callers computes on one core of its own, so none waits for another. The
-    network is loaded and converted once and ``kept`` as a folder, if one is named.
+    Each of ``threads`` callers computes on one core of its own, so none waits for another. If a folder
+    ``kept`` is given, the converted network is kept there, so that it is loaded and converted only once.
 
-    Raises LookalikeError where the processor lacks ``precision``.
+    Raises LookalikeError if the processor lacks ``precision``.
     """
     import openvino as ov
     from openvino.preprocess import PrePostProcessor
@@ -56,7 +56,7 @@ def openvino_forward(
         converted = core.read_model(kept / NETWORK)
     else:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the tracer tells of itself
+            warnings.simplefilter("ignore")  # the tracer warns about itself
             converted = ov.convert_model(
                 network(), example_input=torch.zeros(2, 3, backbone.side, backbone.side)
             )
@@ -77,19 +77,19 @@ def openvino_forward(
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": threads,
-            # Otherwise every process of one thread computes on the machine's first core.
+            # Otherwise every single-threaded process computes on the machine's first core.
             "ENABLE_CPU_PINNING": False,
         },
     )
-    # OpenVINO prepares itself at its first inference; two threads that both come first wait for each
-    # other for ever (seen with 2026.4).
+    # OpenVINO prepares itself at its first inference; two threads that come first at the same time
+    # deadlock (seen with 2026.4).
     compiled.create_infer_request().infer(np.zeros((1, backbone.side, backbone.side, 3), np.uint8))
     local = threading.local()
 
     def forward(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         if not hasattr(local, "request"):
             local.request = compiled.create_infer_request()
-        # The request's own memory is written to by the next call.
+        # Copied, because the next call overwrites the request's memory.
         return np.array(local.request.infer(pixels)[0], np.float32).reshape(-1, backbone.dimension)
 
     return forward, f"OpenVINO {ov.__version__.partition('-')[0]}, {precision}"
@@ -110,7 +110,7 @@ def _keep(converted: Any, folder: Path) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether ``folder`` holds what was kept there, byte for byte: it may be lost and is made again."""
+    """Whether ``folder`` holds what was kept there, byte for byte; if not, it is made again."""
     try:
         return bool(json.loads((folder / _HASHES).read_text()) == _hashes(folder))
     except (FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""A process of its own that embeds, so that a picture which crashes a decoder takes nothing else along."""
+"""Embed in a separate process, so that a picture that crashes a decoder crashes nothing else."""
 
 from __future__ import annotations
 
@@ -25,22 +25,25 @@ from jobs.store.root import DataRoot
 log = logging.getLogger(__name__)
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
-"""What a process brings on itself; other signals come from outside."""
+"""Signals of a crash; other signals come from outside."""
 
 
 def _serve(connection: Connection, *arguments: Any) -> None:
-    """Start the worker; only the new process imports PyTorch. What it can't name is told as it is."""
+    """Run the worker; only the new process imports PyTorch. A bug in it is sent back with its stack trace."""
     try:
         from jobs.embedding.worker import serve
 
         serve(connection, *arguments)
     except Exception:
-        connection.send(RuntimeError(f"the process that embeds failed:\n{traceback.format_exc()}"))
+        connection.send(RuntimeError(f"the embedding process failed:\n{traceback.format_exc()}"))
 
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """A process spawned here does not import the program that started this one: Airflow, say, for seconds."""
+    """Keep a process spawned in this block from importing this process's main program.
+
+    That may be Airflow, which takes seconds. ``multiprocessing`` has no option for it.
+    """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -72,10 +75,10 @@ class EmbeddingProcess:
     def embed(self, shards: Sequence[Shard], advance: Callable[[int], None]) -> Iterator[Outcome]:
         """Embed ``shards`` in order, each into one file of the store; yield what became of each.
 
-        ``advance`` is told of pictures done, or, by a negative number, of those to do again.
+        ``advance`` is called with the number of pictures done, or minus the number to do again.
 
-        Raises KilledError where something outside kills the process, LookalikeError where the
-        weights can't be used, the disk can't be written to, or it crashes and no picture is to blame.
+        Raises KilledError if the process is killed from outside, LookalikeError if the weights
+        can't be used, the disk can't be written to, or it crashes, but not because of a picture.
         """
         pending, crashed = deque(shards), dict[str, str]()
         while pending:
@@ -118,7 +121,7 @@ class EmbeddingProcess:
         self._connection.send(task)
 
     def _receive(self) -> Any:
-        """Raises EOFError where the process ended, and the error that it sent."""
+        """The next answer. Raises EOFError if the process ended, and any error that it sent."""
         assert self._connection is not None
         try:
             answer = self._connection.recv()
@@ -129,7 +132,7 @@ class EmbeddingProcess:
         return answer
 
     def _stop(self) -> int:
-        """End the process; return its exit status, negative where a signal ended it."""
+        """End the process; return its exit status, negative if a signal ended it."""
         assert (self._process is None) == (self._connection is None)
         if self._process is None or self._connection is None:
             return 0
@@ -143,23 +146,23 @@ class EmbeddingProcess:
         return status
 
     def _ended(self) -> Exception:
-        """Why the process ended by itself; it is no longer there."""
+        """The error to raise after the process ended without being asked to."""
         status = self._stop()
         if status >= 0:
-            return RuntimeError(f"the process that embeds ended by itself with status {status}")
+            return RuntimeError(f"the embedding process exited with status {status}")
         name = signal.Signals(-status).name
         if -status in _CRASHES:
             return LookalikeError(
-                f"the process that embeds ended by {name} and no picture is to blame: run again with "
-                "another runtime; what is embedded so far is kept."
+                f"the embedding process crashed ({name}), not because of a picture: run again with another "
+                "runtime; what is embedded so far is kept."
             )
         return KilledError(
-            f"the process that embeds was ended by {name} from outside, for lack of memory perhaps: "
+            f"the embedding process was killed from outside ({name}), perhaps for lack of memory: "
             "run again; what is embedded so far is kept."
         )
 
     def _blame(self, shards: Sequence[Shard]) -> dict[str, str]:
-        """After a crash: which of the pictures that were being decoded crash a fresh process too?"""
+        """After a crash: id -> reason of the pictures being decoded that crash a new process, too."""
         error = self._ended()
         if not isinstance(error, LookalikeError) or isinstance(error, KilledError):
             raise error
@@ -169,14 +172,14 @@ class EmbeddingProcess:
             if name := self._crashes(picture):
                 crashed[picture.id] = f"crashes the decoder ({name})"
                 log.warning(
-                    f"{picture.paths[0]!r} crashed the process that embeds ({name}); going on without it"
+                    f"{picture.paths[0]!r} crashed the embedding process ({name}); continuing without it"
                 )
         if not crashed:
             raise error
         return crashed
 
     def _crashes(self, picture: Picture) -> str | None:
-        """The signal's name that decoding ``picture`` alone ends in, or None."""
+        """The name of the signal that decoding only ``picture`` ends with, or None."""
         self._start()
         self._send(picture)
         try:

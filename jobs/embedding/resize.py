@@ -1,7 +1,7 @@
 """From a picture file's bytes to the square that is embedded.
 
-Equal to Pillow's decoders and torchvision's transforms on Pillow's images, but for values that are
-rounded to the next of 256, at more than twice the speed: libjpeg-turbo decodes straight into an array,
+Equal to Pillow's decoders and torchvision's transforms on Pillow's images, except that values are
+rounded to 8 bits, at more than twice the speed: libjpeg-turbo decodes straight into an array,
 and 8-bit pixels are resized by vector instructions. Torchvision itself is not imported, which would
 take seconds.
 """
@@ -26,7 +26,7 @@ MAX_ASPECT = 16
 Pixels = torch.Tensor
 """(3, height, width) uint8, RGB."""
 
-# From pixels as EXIF says that they are stored to pixels as they are meant to be seen.
+# EXIF orientation -> how to turn the stored pixels upright.
 _UPRIGHT: dict[object, Callable[[Pixels], Pixels]] = {
     2: lambda stored: stored.flip(2),
     3: lambda stored: stored.flip(1, 2),
@@ -39,7 +39,7 @@ _UPRIGHT: dict[object, Callable[[Pixels], Pixels]] = {
 
 
 def resized(content: bytes, backbone: Backbone, geometry: str) -> NDArray[np.uint8]:
-    """Decode a picture file's bytes and bring them to what ``backbone`` embeds: (side, side, 3) RGB.
+    """Decode a picture file's bytes and resize them to what ``backbone`` embeds: (side, side, 3) RGB.
 
     Raises BadPictureError with the reason.
     """
@@ -48,7 +48,7 @@ def resized(content: bytes, backbone: Backbone, geometry: str) -> NDArray[np.uin
 
 
 def decode(content: bytes) -> Pixels:
-    """Decode a picture to upright RGB, its first frame; see ``pictures`` for what is taken.
+    """Decode a picture to upright RGB, its first frame; jobs/intake/decode.py says what is accepted.
 
     Raises BadPictureError with the reason.
     """
@@ -58,7 +58,7 @@ def decode(content: bytes) -> Pixels:
             try:
                 stored = _pixels(simplejpeg.decode_jpeg(content, strict=True))
             except ValueError:
-                pass  # Pillow is the judge of what can't be decoded, and says why.
+                pass  # Pillow decides what can't be decoded, and says why.
             else:
                 return upright(stored) if upright else stored
         return from_image(to_rgb(image))
@@ -74,7 +74,7 @@ def _pixels(rows: NDArray[np.uint8]) -> Pixels:
 
 
 def resize(pixels: Pixels, backbone: Backbone, geometry: str) -> Pixels:
-    """Bring pixels of any size to (3, side, side) by a geometry of jobs/base/options.py."""
+    """Resize pixels of any size to (3, side, side) by a geometry of jobs/base/options.py."""
     return _RESIZE[geometry](pixels, backbone)
 
 
@@ -93,7 +93,7 @@ def _squash(pixels: Pixels, backbone: Backbone) -> Pixels:
 
 
 def _crop(pixels: Pixels, backbone: Backbone) -> Pixels:
-    # A picture thin as a thread would be blown up to gigabytes; its centre is all that is kept anyway.
+    # A very long, thin picture would be scaled to gigabytes; only its centre is kept anyway.
     longest = MAX_ASPECT * min(pixels.shape[1:])
     centre = _cut(pixels, *(min(longest, side) for side in pixels.shape[1:]))
     shorter = min(centre.shape[1:])

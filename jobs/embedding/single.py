@@ -1,4 +1,4 @@
-"""Embed one picture that is not in the index, by the model that made the index."""
+"""Embed one picture that is not in the index, by the model of the index."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from jobs.store.root import DataRoot
 
 
 def embed_single(root: DataRoot, described: ModelDescription, content: bytes, copy: Path) -> Floats:
-    """A picture file's bytes -> its (1, d) embedding, not normalised; leave the resized picture at ``copy``.
+    """A picture file's bytes -> its (1, d) embedding, not normalised; write the resized copy to ``copy``.
 
-    Raises BadPictureError with the reason where it can't be decoded, LookalikeError where the index's
-    weights can't be had.
+    Raises BadPictureError with the reason if it can't be decoded, LookalikeError if the weights of the
+    index are not available.
     """
     # PyTorch takes seconds to import.
     from jobs.embedding.embedder import ImageEmbedder

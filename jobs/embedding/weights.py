@@ -1,4 +1,4 @@
-"""A backbone's weights: ImageNet's, a file of one's own, or random ones; ``network`` loads them."""
+"""Find a backbone's weights: ImageNet's, your own file, or random ones; ``network`` loads them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ RANDOM_SEED = 0
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a state dict lies and what it is."""
+    """A state dict that was found."""
 
     name: str
-    """``imagenet``, ``random`` or the file's absolute path: what ``find_weights`` takes again."""
+    """``imagenet``, ``random`` or the file's absolute path: what ``find_weights`` accepts again."""
     file: Path | None
-    """None for random weights, which are drawn where they are needed."""
+    """None for random weights, which are drawn when they are loaded."""
     sha256: str
     """Of the file's bytes."""
 
@@ -35,11 +35,11 @@ def find_weights(
 ) -> Weights:
     """Find ``imagenet``, ``random`` or the state-dict file that ``spec`` names; nothing is loaded.
 
-    ``imagenet`` is what the backbone's makers trained on it, hash-checked, from the torch cache or
-    downloaded within ``patience_s`` seconds; where that fails and
-    ``random_if_unreachable`` is set, random weights take its place, with a warning.
+    ``imagenet`` is the backbone authors' file, hash-checked, from the torch cache or downloaded
+    within ``patience_s`` seconds; if that fails and ``random_if_unreachable`` is set, random
+    weights take its place, with a warning.
 
-    Raises UnreachableError where ImageNet weights can't be had, LookalikeError where a
+    Raises UnreachableError if ImageNet weights can't be downloaded, LookalikeError if a
     file can't be read.
     """
     if spec == "random":
@@ -82,8 +82,8 @@ def _imagenet(backbone: Backbone, random_if_unreachable: bool, patience_s: float
         if not random_if_unreachable:
             raise
         log.warning(
-            f"{error} Until then random weights stand in for the sample: "
-            "colours and shapes are compared, not what ImageNet taught."
+            f"{error} Until then the sample uses random weights: "
+            "they compare colours and shapes, not what ImageNet taught."
         )
         return _random()
     return Weights("imagenet", cached, published.sha256)

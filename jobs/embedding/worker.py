@@ -1,7 +1,7 @@
 """Embed shards: what runs in the process that ``EmbeddingProcess`` starts.
 
-Each thread takes a batch of pictures through all of it: read, check, decode, resize, leave the resized
-copy, forward. So every core is busy whatever part takes longest, and only a few batches are in memory.
+Each thread takes a batch of pictures through every part: read, check, decode, resize, write the resized
+copy, embed. So every core is busy whichever part takes longest, and only a few batches are in memory.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import DataRoot, resized_file
 
 Crashed = Mapping[str, str]
-"""Id -> reason of pictures that took an earlier process along."""
+"""Id -> reason of pictures that crashed an earlier process."""
 
 
 class Marks:
-    """Which picture each thread decodes right now, in memory that outlives this process."""
+    """Which picture each thread is decoding, in memory that outlives this process."""
 
     def __init__(self, slots: Sequence[ctypes.Array[ctypes.c_char]]) -> None:
         self._free = deque(slots)
@@ -71,11 +71,12 @@ def serve(
 ) -> None:
     """Answer what comes over ``connection`` until it closes.
 
-    A picture is decoded and answered by None: did it survive? Shards and what crashed before are
-    embedded and answered by what it computes on, the first time, by numbers of pictures done, and by
-    an Outcome a shard. A LookalikeError is sent instead of an answer and ends it.
+    A picture is decoded and answered with None, if the process survives that. Shards, sent with the
+    pictures that crashed before, are embedded; the answers are the runtime, the first time, then
+    numbers of pictures done, and one Outcome per shard. A LookalikeError is sent instead of an answer
+    and ends the loop.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this process ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     torch.set_num_threads(1)  # each of our threads computes on one core
     try:
         worker = None
@@ -95,7 +96,7 @@ def serve(
     except LookalikeError as error:
         connection.send(error)
     except (EOFError, ConnectionError):
-        pass  # nobody listens any more
+        pass  # the process that started this one has closed the connection
 
 
 class Worker:
@@ -105,12 +106,12 @@ class Worker:
         self.pool = ThreadPoolExecutor(embedder.threads)
 
     def embed(self, shards: Iterable[Shard], crashed: Crashed) -> Iterator[int | Outcome]:
-        """Embed and store ``shards``; yield how many pictures are done, and at a shard's end its Outcome."""
+        """Embed and store ``shards``; yield how many pictures are done, and an Outcome after each shard."""
         outcome, done = Outcome(), list[_Done]()
-        for batch, found, became in self._batches(shards, crashed):
-            done.append(found)
-            outcome.broken |= became.broken
-            outcome.lost |= became.lost
+        for batch, embedded, failed in self._batches(shards, crashed):
+            done.append(embedded)
+            outcome.broken |= failed.broken
+            outcome.lost |= failed.lost
             yield len(batch.pictures)
             if batch.ends_shard:
                 ids = [id_ for part in done for id_ in part.ids]
@@ -155,13 +156,13 @@ class Worker:
                     Image.fromarray(pixels).save(staging, "JPEG", quality=RESIZED_QUALITY)
                 ids.append(picture.id)
                 batch.append(pixels)
-        none = np.empty((0, model.backbone.dimension), np.float32)
-        embeddings = self.embedder.forward(np.stack(batch)) if ids else none
+        empty = np.empty((0, model.backbone.dimension), np.float32)
+        embeddings = self.embedder.forward(np.stack(batch)) if ids else empty
         return _Done(ids, embeddings), outcome
 
 
 def _decode(picture: Picture, model: Model, marks: Marks, outcome: Outcome) -> NDArray[np.uint8] | None:
-    """The picture's (side, side, 3) pixels, or None and why not in ``outcome``."""
+    """The picture's (side, side, 3) pixels; if it has none, None, and the reason is in ``outcome``."""
     content = _read(picture, outcome)
     if content is None:
         return None
@@ -174,7 +175,7 @@ def _decode(picture: Picture, model: Model, marks: Marks, outcome: Outcome) -> N
 
 
 def _read(picture: Picture, outcome: Outcome) -> bytes | None:
-    """The bytes of the first file that still holds ``picture``; those before it are lost."""
+    """The bytes of the first file that still holds ``picture``; files before that one are lost."""
     for path in picture.paths:
         try:
             content = Path(path).read_bytes()

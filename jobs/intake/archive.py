@@ -1,4 +1,4 @@
-"""Unpack a zip archive that nobody vouches for."""
+"""Unpack an untrusted zip archive."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 def unpack_zip(archive: Path, target: Path, *, max_members: int, max_bytes: int) -> None:
     """Unpack ``archive`` to the folder ``target``, which is complete or absent.
 
-    ``max_members`` and ``max_bytes`` (unpacked) are checked against what the archive
-    declares, ``max_bytes`` also against what is really written.
+    The archive's declared sizes must be within ``max_members`` and ``max_bytes``
+    (unpacked); the bytes written must be, too.
 
-    Raises LookalikeError where a limit is passed, a member is anything but a plain file
-    or folder inside ``target``, the archive is damaged or the disk too small.
+    Raises LookalikeError if a limit is exceeded, a member is anything but a plain file
+    or folder inside ``target``, the archive is corrupt or the disk too small.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -30,8 +30,8 @@ def unpack_zip(archive: Path, target: Path, *, max_members: int, max_bytes: int)
             declared = sum(member.file_size for member in members)
             if len(members) > max_members:
                 raise LookalikeError(
-                    f"{archive} has {len(members):,} members, more than the {max_members:,} it may "
-                    "have: check where it comes from."
+                    f"{archive} has {len(members):,} members, more than the {max_members:,} allowed: "
+                    "check where it comes from."
                 )
             _refuse_over(max_bytes, declared, archive)
             places = _places(archive, members)
@@ -43,7 +43,7 @@ def unpack_zip(archive: Path, target: Path, *, max_members: int, max_bytes: int)
                     written += _write(opened, member, staging / place, max_bytes - written)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         raise LookalikeError(
-            f"{archive} is damaged or no zip archive ({error}): delete it and fetch it again."
+            f"{archive} is corrupt or not a zip archive ({error}): delete it and download it again."
         ) from error
     except OSError as error:
         raise LookalikeError(
@@ -53,12 +53,12 @@ def unpack_zip(archive: Path, target: Path, *, max_members: int, max_bytes: int)
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raise LookalikeError where ``folder``'s disk has fewer than ``needed`` bytes free."""
+    """Raise LookalikeError if ``folder``'s disk has fewer than ``needed`` bytes free."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise LookalikeError(
             f"{what} needs {needed / 1e9:.1f} GB, but the disk of {folder} has {free / 1e9:.1f} GB "
-            "free: free some, or set LOOKALIKE_DATA to a folder on a larger disk."
+            "free: delete something, or set LOOKALIKE_DATA to a folder on a larger disk."
         )
 
 
@@ -68,7 +68,7 @@ def _places(archive: Path, members: list[zipfile.ZipInfo]) -> list[Path]:
     files: set[Path] = set()
     folders: set[Path] = set()
     for member in members:
-        # Windows' rules take both slashes as separators and know drive letters.
+        # Windows' rules treat both slashes as separators and recognise drive letters.
         name = PureWindowsPath(member.filename)
         place = Path(*name.parts)
         kind = stat.S_IFMT(member.external_attr >> 16)
@@ -82,7 +82,7 @@ def _places(archive: Path, members: list[zipfile.ZipInfo]) -> list[Path]:
         elif member.compress_type not in COMPRESSIONS:
             fault = "is compressed by another method than deflate"
         elif place in files or (place in folders and not is_folder):
-            fault = "comes twice"
+            fault = "appears twice"
         elif not files.isdisjoint(place.parents):
             fault = "lies inside another file"
         else:
@@ -121,5 +121,5 @@ def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path, room: 
 def _refuse_over(max_bytes: int, size: int, archive: Path) -> None:
     if size > max_bytes:
         raise LookalikeError(
-            f"{archive} unpacks to more than the {max_bytes:,} bytes it may have: check where it comes from."
+            f"{archive} unpacks to more than the {max_bytes:,} bytes allowed: check where it comes from."
         )

@@ -1,4 +1,4 @@
-"""Open a picture that nobody vouches for: upright RGB, or a reason why not."""
+"""Decode an untrusted picture to upright RGB, or give the reason why not."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import BinaryIO
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
-"""Width x height above which a picture is taken for a decompression bomb."""
+"""Width x height above which a picture is treated as a decompression bomb."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""What is decoded, whatever the file's name says; the rest of Pillow's decoders stay shut."""
+"""What is decoded, whatever the file's name; Pillow's other decoders are not used."""
 
-# Otherwise Pillow loads half of its decoders on first need, which threads trip over.
+# Otherwise Pillow loads half of its decoders on first use, which is not thread-safe.
 Image.init()
 
 # Pictures over MAX_PIXELS are refused below, so Pillow's own warning has nothing to add.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
-# What Pillow's decoders raise on broken files; each was seen or stands in their plugin contract.
+# What Pillow's decoders raise on broken files; each was seen or is in their plugin contract.
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -50,7 +50,7 @@ _TURNS: dict[object, Image.Transpose] = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""From pixels as EXIF says that they are stored to pixels as they are meant to be seen."""
+"""EXIF orientation -> how to turn the stored pixels upright."""
 
 
 class BadPictureError(Exception):
@@ -59,7 +59,7 @@ class BadPictureError(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture file says of itself."""
+    """A picture file's header."""
 
     width: int
     height: int
@@ -77,9 +77,9 @@ def read_header(file: BinaryIO) -> Header:
 
 @contextmanager
 def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
-    """Open a picture whose format is known and whose size is bearable; its pixels are not decoded yet.
+    """Open a picture of an accepted format and size; its pixels are not decoded yet.
 
-    What decoders raise inside the block becomes BadPictureError with the reason.
+    Errors of the decoders inside the block become BadPictureError with the reason.
     """
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -96,18 +96,18 @@ def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
 
 
 def orientation(image: Image.Image) -> object:
-    """What EXIF says of how the pixels are stored: 2 to 8 where they are not upright.
+    """The EXIF orientation: 2 to 8 if the stored pixels are not upright.
 
-    Pillow's own way to turn a picture refuses those whose EXIF it can't write again.
+    Pillow's own exif_transpose refuses pictures whose EXIF it can't write back.
     """
     return image.getexif().get(ExifTags.Base.Orientation)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Decode an opened picture to RGB, 8 bits a channel, upright, its first frame.
+    """Decode the first frame of an opened picture to upright RGB, 8 bits per channel.
 
-    EXIF orientation is applied, transparency lies on white, 16-bit values are scaled.
-    Raises BadPictureError where pixels have no stated range.
+    EXIF orientation is applied, transparency is put on white, 16-bit values are scaled.
+    Raises BadPictureError if pixels have no stated range.
     """
     image.load()
     if (turn := _TURNS.get(orientation(image))) is not None:
@@ -115,7 +115,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Pillow clips 16-bit and 32-bit grey to 255; scale by the 16 bits that files hold.
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-        # A transparent grey named by 16 bits means nothing among 8-bit ones.
+        # A transparent grey given in 16 bits means nothing among 8-bit values.
         image.info.pop("transparency", None)
     elif image.mode == "F":
         raise BadPictureError("cannot be decoded: floating-point pixels have no stated range")

@@ -1,4 +1,4 @@
-"""A directory tree of the user's own."""
+"""The user's own folder of pictures."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def folder(directory: Path, label_rule: str = "auto") -> Source:
     """Describe ``directory`` as a source.
 
     ``label_rule``: ``csv`` joins the folder's ``labels.csv`` (columns ``image`` and
-    ``label``), ``class_folders`` takes the name of the folder a picture lies in, ``none``
-    leaves all unlabelled; ``auto`` takes the first of these for which there is a
-    ``labels.csv`` or a sub-folder.
+    ``label``), ``class_folders`` takes the name of the folder that a picture is in, ``none``
+    leaves all unlabelled; ``auto`` is ``csv`` if there is a ``labels.csv``, else
+    ``class_folders`` if there are sub-folders, else ``none``.
 
-    Raises LookalikeError where the folder or its ``labels.csv`` is missing.
+    Raises LookalikeError if the folder or its ``labels.csv`` is missing.
     """
     directory = directory.expanduser().absolute()
     try:
@@ -27,7 +27,7 @@ def folder(directory: Path, label_rule: str = "auto") -> Source:
     except UnicodeEncodeError as error:
         raise LookalikeError(f"{directory!r} has a name that is not UTF-8: rename the folder.") from error
     if not directory.is_dir():
-        raise LookalikeError(f"{directory} is no folder: give the folder that holds your pictures.")
+        raise LookalikeError(f"{directory} is not a folder: give the folder that holds your pictures.")
     labels = directory / LABELS_FILE
     if label_rule == "auto":
         if labels.is_file():

@@ -1,4 +1,4 @@
-"""Read label CSVs and join them to picture files, counting what has no partner."""
+"""Read label CSVs and join them to picture files, keeping what is unmatched."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jobs.base.errors import LookalikeError
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
 
-# What SciPy raises on files that are cut off, damaged or something else.
+# What SciPy raises on files that are truncated, corrupt or of another kind.
 _MAT_ERRORS = (
     MatReadError,
     OSError,
@@ -40,7 +40,7 @@ LABEL_COLUMNS = ("class", "label")
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One row of a label CSV; ``reason`` is set where the row labels no picture."""
+    """One row of a label CSV; ``reason`` is set if the row labels no picture."""
 
     row: int
     """Line of the row's first field in the file; the header is line 1."""
@@ -51,7 +51,7 @@ class LabelRow:
 
 @dataclass
 class Join:
-    """Which picture has which label, and what found no partner."""
+    """Which picture has which label, and what is unmatched."""
 
     labels: dict[str, str] = field(default_factory=dict)
     """Relative path of a picture -> label."""
@@ -63,10 +63,10 @@ class Join:
 def read_labels(path: Path) -> list[LabelRow]:
     """Read the image and label columns of a CSV; others are ignored.
 
-    The image column is the first of ``image``, ``path``, ``file``, ``filename`` that is
-    there, the label column ``Class`` or ``label``; upper and lower case are one.
+    The image column is the first of ``image``, ``path``, ``file``, ``filename`` that
+    exists, the label column ``Class`` or ``label``; case is ignored.
 
-    Raises LookalikeError where a column is missing or the file is no UTF-8 CSV.
+    Raises LookalikeError if a column is missing or the file isn't a UTF-8 CSV.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -76,7 +76,7 @@ def read_labels(path: Path) -> list[LabelRow]:
             f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}): save it as UTF-8."
         ) from error
     except csv.Error as error:
-        raise LookalikeError(f"{path} cannot be read as a CSV ({error}): mend the file.") from error
+        raise LookalikeError(f"{path} cannot be read as a CSV ({error}): repair the file.") from error
     except OSError as error:
         raise LookalikeError(f"{path} cannot be read: {error.strerror}.") from error
 
@@ -88,7 +88,7 @@ def _read_rows(path: Path, rows: CsvReader) -> Iterable[LabelRow]:
     if image is None or label is None:
         missing = "image" if image is None else "Class or label"
         raise LookalikeError(
-            f"{path} has no column {missing} (its columns: {', '.join(header) or 'none'}): name it so."
+            f"{path} has no column {missing} (its columns: {', '.join(header) or 'none'}): rename one."
         )
     number = rows.line_num + 1
     for row in rows:
@@ -115,9 +115,9 @@ def read_class_names(path: Path) -> dict[str, str]:
 def join_labels(rows: Iterable[LabelRow], files: Iterable[str]) -> Join:
     """Join label rows to ``files`` (paths relative to the split's folder, with ``/``).
 
-    A row names a picture by relative path or, where only one file bears it, by bare name.
-    Rows that repeat a picture's label are counted; rows that contradict each other leave
-    the picture unlabelled.
+    A row names a picture by its relative path or, if only one file has that name, by its
+    file name. Rows that repeat a picture's label are counted; rows that contradict each
+    other leave the picture unlabelled.
     """
     files = list(files)
     exact = {file: [file] for file in files}
@@ -130,13 +130,13 @@ def join_labels(rows: Iterable[LabelRow], files: Iterable[str]) -> Join:
     claims: dict[str, list[LabelRow]] = defaultdict(list)
     for row in rows:
         key = _key(row.image)
-        found = exact.get(row.image) or by_path.get(key) or by_name.get(key, [])
+        matches = exact.get(row.image) or by_path.get(key) or by_name.get(key, [])
         if row.reason:
             join.unmatched_rows.append(row)
-        elif len(found) == 1:
-            claims[found[0]].append(row)
+        elif len(matches) == 1:
+            claims[matches[0]].append(row)
         else:
-            reason = f"name borne by {len(found)} pictures" if found else "no such picture"
+            reason = f"{len(matches)} pictures have this name" if matches else "no such picture"
             join.unmatched_rows.append(LabelRow(row.row, row.image, row.label, reason))
     for file, claim in claims.items():
         labels = {row.label for row in claim}
@@ -153,5 +153,5 @@ def join_labels(rows: Iterable[LabelRow], files: Iterable[str]) -> Join:
 
 
 def _key(name: str) -> str:
-    # macOS writes é as two code points where CSVs mostly have one.
+    # macOS writes é as two code points, most CSVs as one.
     return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))

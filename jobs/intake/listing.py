@@ -1,4 +1,4 @@
-"""List the picture files of a folder, without opening any."""
+"""List the picture files of a folder without opening them."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ PICTURE_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class Found:
-    """A file with a picture's suffix, seen but not opened."""
+    """A file with a picture's suffix, listed but not opened."""
 
     path: str
-    """Absolute, as text that any encoder takes."""
+    """Absolute, as text that can be written as UTF-8."""
     relative: str
-    """To the scanned folder, with ``/``."""
+    """Relative to the scanned folder, with ``/``."""
     size_bytes: int
     mtime_ns: int
     reason: str | None = None
-    """Why it can't be a picture of this folder; None where it may be opened."""
+    """Why it isn't usable; None if it may be opened."""
 
 
 def scan(folder: Path) -> tuple[list[Found], int]:
     """List the pictures in the tree under ``folder``, sorted by path, and count other files.
 
-    Hidden files and folders are passed over. Links are followed to files inside the
-    folder only; links to folders are not followed.
+    Hidden files and folders are skipped. Links are followed only to files inside the
+    folder, never to folders.
 
-    Raises LookalikeError where a folder can't be looked into.
+    Raises LookalikeError if a folder can't be listed.
     """
     inside = folder.resolve()
-    found, others = [], 0
+    pictures, others = [], 0
     for directory, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
@@ -46,13 +46,13 @@ def scan(folder: Path) -> tuple[list[Found], int]:
             if os.path.splitext(name)[1].lower() not in PICTURE_SUFFIXES:
                 others += 1
                 continue
-            found.append(_found(os.path.join(directory, name), folder, inside))
-    return sorted(found, key=lambda file: file.path), others
+            pictures.append(_found(os.path.join(directory, name), folder, inside))
+    return sorted(pictures, key=lambda file: file.path), others
 
 
 def _refuse(error: OSError) -> None:
     raise LookalikeError(
-        f"{error.filename} cannot be looked into ({error.strerror}): let the user who runs the tasks read it."
+        f"{error.filename} can't be listed ({error.strerror}): let the user who runs the tasks read it."
     ) from error
 
 
@@ -65,13 +65,13 @@ def _found(text: str, folder: Path, inside: Path) -> Found:
         shown_relative = os.fsencode(relative).decode("utf-8", "backslashreplace")
         return Found(shown, shown_relative, 0, 0, "file name is not UTF-8: rename the file")
     try:
-        seen = os.lstat(text)
-        if stat.S_ISLNK(seen.st_mode):
-            seen = os.stat(text)
+        status = os.lstat(text)
+        if stat.S_ISLNK(status.st_mode):
+            status = os.stat(text)
             if not Path(text).resolve().is_relative_to(inside):
                 return Found(text, relative, 0, 0, "symbolic link out of the folder")
     except OSError as error:
         return Found(text, relative, 0, 0, f"cannot be read: {error.strerror}")
-    if not stat.S_ISREG(seen.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return Found(text, relative, 0, 0, "not a regular file")
-    return Found(text, relative, seen.st_size, seen.st_mtime_ns)
+    return Found(text, relative, status.st_size, status.st_mtime_ns)

@@ -1,4 +1,4 @@
-"""Look into one picture file: its content hash and what its header says."""
+"""Inspect one picture file: its content hash and its header."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MAX_BYTES = 200_000_000
 
 @dataclass(frozen=True)
 class Look:
-    """What one look into a file told; ``reason`` is set where it can't be used."""
+    """What is known about one file; ``reason`` is set if it can't be used."""
 
     id: str | None = None
-    """``content_id`` of the bytes; None where they could not be read."""
+    """``content_id`` of the bytes; None if they could not be read."""
     width: int | None = None
     height: int | None = None
     mode: str | None = None
@@ -26,7 +26,7 @@ class Look:
 
 
 def look(path: str) -> Look:
-    """Read a file once: its content hash and what its header says. Pixels are not decoded."""
+    """Read a file once, for its content hash and its header. Pixels are not decoded."""
     try:
         if os.path.getsize(path) > MAX_BYTES:
             return Look(reason=f"larger than {MAX_BYTES // 1_000_000} MB")

@@ -1,7 +1,7 @@
 """Where pictures and labels come from.
 
-A source ends as a ``Source``: a plain description of folders and label files,
-small enough to be handed from task to task as JSON.
+Every kind of source returns a ``Source``: a plain description of folders and label
+files, small enough to be passed from task to task as JSON.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ class Split:
     pictures: str
     """Folder, absolute; every picture file in its tree belongs to the split."""
     labels: str | None = None
-    """Label CSV, absolute; None where there is none."""
+    """Label CSV, absolute; None if there is none."""
     label_rule: str = "csv"
     """``csv``: the label CSV; ``class_folders``: the name of the picture's folder; ``none``: unlabelled."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One source of pictures, found or made on this machine."""
+    """One source of pictures, present on this machine."""
 
     name: str
     splits: tuple[Split, ...]
     class_names: str | None = None
-    """The dev kit's ``cars_meta.mat``, absolute; None where labels name classes themselves."""
+    """The dev kit's ``cars_meta.mat``, absolute; None if labels name classes themselves."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -46,17 +46,17 @@ BY_HAND = (
 def stanford_cars(root: DataRoot, *, with_test: bool) -> Source:
     """Return the folder named by ``LOOKALIKE_CARS_DIR``, else Kaggle's edition, downloaded once.
 
-    The folder's own ``cardatasettrain.csv`` is taken where it has one.
+    The folder's own ``cardatasettrain.csv`` is used if it has one.
 
-    Raises UnreachableError where Kaggle or GitHub can't be reached, LookalikeError where
-    they refuse, the folder's layout is another, or the disk is too small.
+    Raises UnreachableError if Kaggle or GitHub can't be reached, LookalikeError if
+    they refuse, the folder has another layout, or the disk is too small.
     """
     folder = root.sources / "stanford_cars"
     if named := os.environ.get(DIRECTORY_VARIABLE):
         directory = Path(named).expanduser().absolute()
         if not directory.is_dir():
             raise LookalikeError(
-                f"{DIRECTORY_VARIABLE} names {directory}, which is no folder: "
+                f"{DIRECTORY_VARIABLE} names {directory}, which is not a folder: "
                 "give the one that holds cars_train, or unset it."
             )
     else:
@@ -67,7 +67,7 @@ def stanford_cars(root: DataRoot, *, with_test: bool) -> Source:
             try:
                 unpack_zip(archive, directory, max_members=MAX_MEMBERS, max_bytes=MAX_BYTES)
             except LookalikeError:
-                archive.unlink()  # else the next download would take it for complete
+                archive.unlink()  # else the next run would take it for complete
                 raise
             archive.unlink()
     labels = directory / TRAIN_LABELS
@@ -77,11 +77,11 @@ def stanford_cars(root: DataRoot, *, with_test: bool) -> Source:
 
 
 class WrongHashError(requests.exceptions.ChunkedEncodingError):
-    """What came is not what Kaggle announced; it is deleted, and asked for again."""
+    """The download is not what Kaggle announced; it is deleted and downloaded again."""
 
 
 class _TimedAdapter(HTTPAdapter):
-    """Kaggle's client waits for a silent server for ever."""
+    """Adds a timeout: Kaggle's client waits for a silent server without limit."""
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         return super().send(*args, **kwargs | {"timeout": TIMEOUT_S})
@@ -100,12 +100,12 @@ def _download_archive(archive: Path) -> None:
                 f"Kaggle cannot be reached ({reason(error)}): check the network, or {BY_HAND}"
             ) from None
         raise LookalikeError(
-            f"Kaggle does not give {DATASET} ({reason(error)}): set KAGGLE_API_TOKEN, or {BY_HAND}"
+            f"Kaggle refuses {DATASET} ({reason(error)}): set KAGGLE_API_TOKEN, or {BY_HAND}"
         ) from None
     except ValueError as error:
         raise LookalikeError(
             f"Kaggle's answer or your Kaggle credentials cannot be read ({error}): "
-            f"mend ~/.kaggle, or {BY_HAND}"
+            f"repair ~/.kaggle, or {BY_HAND}"
         ) from None
     except OSError as error:
         raise LookalikeError(
@@ -114,7 +114,7 @@ def _download_archive(archive: Path) -> None:
 
 
 def _fetch_archive(archive: Path) -> None:
-    """Fetch what ``archive`` lacks, in one try; kagglehub resumes it and checks its hash."""
+    """Download the rest of ``archive``, in one attempt; kagglehub resumes it and checks its hash."""
     # Imported late: it takes a second and sets up a logger of its own.
     from kagglehub.clients import build_kaggle_client, download_file
     from kagglehub.exceptions import DataCorruptionError, handle_call
@@ -136,8 +136,7 @@ def _fetch_archive(archive: Path) -> None:
             size = int(response.headers.get("Content-Length", 0))
             if not 0 < size <= MAX_BYTES:
                 raise LookalikeError(
-                    f"Kaggle announces {size:,} bytes for {DATASET}, where 1 to {MAX_BYTES:,} "
-                    f"are taken: {BY_HAND}"
+                    f"Kaggle announces {size:,} bytes for {DATASET}, instead of 1 to {MAX_BYTES:,}: {BY_HAND}"
                 )
             # JPEGs don't shrink: unpacked they take as much again.
             lacking = 2 * size - (archive.stat().st_size if archive.exists() else 0)
@@ -155,7 +154,7 @@ def _fetch_archive(archive: Path) -> None:
 
 @contextmanager
 def _progress(file: Path, size: int) -> Iterator[None]:
-    """Log how ``file`` grows to ``size`` bytes, in place of kagglehub's bar on stderr."""
+    """Log how ``file`` grows to ``size`` bytes, instead of kagglehub's progress bar on stderr."""
 
     def grown() -> int:
         return file.stat().st_size // MB if file.exists() else 0
@@ -166,8 +165,8 @@ def _progress(file: Path, size: int) -> Iterator[None]:
 
     def watch() -> None:
         while not done.wait(WATCH_EVERY_S):
-            if (news := grown() - start - progress.done) > 0:
-                progress.advance(news)
+            if (more := grown() - start - progress.done) > 0:
+                progress.advance(more)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

@@ -42,14 +42,14 @@ class Choice:
     bucket_length: float
     sample: int
     candidates: int
-    """Candidates to re-rank among the pictures of the sample."""
+    """Candidates re-ranked among the pictures of the sample."""
     growth: float
     """Candidates grow with the pictures to this power: measured between the sample and a quarter of it."""
     disjoint: bool = False
     """Whether there were enough pictures for other queries to confirm it; if not, all pictures chose it."""
 
     def candidates_for(self, pictures: int) -> int:
-        """Candidates to re-rank among so many pictures."""
+        """Candidates to re-rank among ``pictures`` pictures."""
         return math.ceil(self.candidates * math.pow(pictures / self.sample, self.growth))
 
 
@@ -70,7 +70,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Moments:
-    """What reduction and decoding need to know of the vectors."""
+    """What reduction and decoding need to know about the vectors."""
 
     components: NDArray[np.float64]
     """(d, p), orthonormal, of descending variance."""
@@ -127,7 +127,7 @@ def choose(
     true, true_of_few = nearest_others(vectors, queries, k), nearest_others(few, queries, k)
     scale = float(np.median(np.linalg.norm(queries - vectors[true[:, -1]], axis=1)))
     disjoint = can_split(len(vectors))
-    best, least = None, math.inf
+    best, least_cost = None, math.inf
     for dimension in reduced_dimensions(sample.shape[1]):
         part = moments.reduced(dimension)
         projected = vectors @ part.components @ planes[dimension].T
@@ -147,8 +147,8 @@ def choose(
                 )
                 row = sketch.row_bytes / (4 * vectors.shape[1])
                 cost = row + RANDOM_READ * choice.candidates_for(pictures) / pictures
-                if cost < least:
-                    least, best = cost, choice
+                if cost < least_cost:
+                    least_cost, best = cost, choice
     assert best is not None
     part, drawn = moments.reduced(best.reduced_dimension), planes[best.reduced_dimension]
     used = drawn[: best.num_hash_tables]
@@ -207,12 +207,12 @@ def _scores(sketch: Sketch, projected: NDArray[np.float64], bucket_length: float
 def _ranks(scores: Floats, true: Rows) -> Rows:
     """At which place, from 0, each true neighbour is ranked: (q, k)."""
     of_true = np.take_along_axis(scores, true, axis=1)
-    return np.stack([(scores < one[:, None]).sum(axis=1) for one in of_true.T], axis=1)
+    return np.stack([(scores < column[:, None]).sum(axis=1) for column in of_true.T], axis=1)
 
 
 def _recalls(ranks: Rows, candidates: int) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = (ranks < candidates).mean(axis=1)
-    return found
+    shares: NDArray[np.float64] = (ranks < candidates).mean(axis=1)
+    return shares
 
 
 def _fewest(ranks: Rows, target: float) -> int:

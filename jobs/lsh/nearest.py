@@ -1,4 +1,4 @@
-"""Find the nearest of many vectors: by their packed hashes, or by looking at each.
+"""Find the nearest of many vectors: by their packed hashes, or by comparing each.
 
 Both scan blocks of rows for the lowest scores and keep them by one rule: the lowest score, then the
 smaller row. The kept rows are re-ranked by exact distance.
@@ -66,7 +66,7 @@ def nearest_exactly(vectors: Floats, queries: Floats, k: int) -> tuple[Rows, Flo
         scores: Floats = -queries @ vectors[rows].T
         return scores
 
-    # Twice as many as asked for: rounding may swap near ties, which exact distances settle.
+    # Twice as many as requested: rounding may swap near ties, which exact distances settle.
     return _rerank(vectors, queries, scan(len(vectors), len(queries), 2 * k, score), k)
 
 

@@ -1,4 +1,4 @@
-"""Rank pictures by what their packed hashes tell of them.
+"""Rank pictures by decoding their packed hashes.
 
 A BRP hash is ``h = floor(r . y / w)``: where it lies says to within a bucket what ``r . y`` was. All
 hashes of a picture together say roughly what its reduced vector ``y`` was, so instead of asking which

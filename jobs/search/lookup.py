@@ -24,7 +24,7 @@ RANDOM = "random"
 
 @dataclass(frozen=True)
 class Asked:
-    """A picture that is asked about: what it is called, and its (1, d) vector of length 1."""
+    """The query picture: what it is called, and its (1, d) vector of length 1."""
 
     caption: Caption
     vector: Floats
@@ -36,9 +36,9 @@ def look_up(
     """Find the picture that ``query`` names.
 
     It is ``random`` (drawn by ``seed``), an id, a path or a file name in the index, or the path of
-    any other picture, whose bytes ``embed`` turns into a (1, d) embedding, or raises BadPictureError.
+    any other picture. ``embed`` turns a file's bytes into a (1, d) embedding or raises BadPictureError.
 
-    Raises LookalikeError where it can't be had.
+    Raises LookalikeError if there is no such picture, or it can't be used.
     """
     if query == RANDOM:
         return _of_index(index, gallery.at(random.Random(seed).randrange(len(gallery))))

@@ -28,7 +28,7 @@ def stored_neighbours(index: Index, ids: Ids) -> tuple[NDArray[np.int64], Floats
     counts = pairs.value_lengths().to_numpy()
     others, distances = (pairs.flatten().field(name) for name in ("id", "distance"))
     rows = np.searchsorted(ids, np.array(others.to_pylist(), "S32"))
-    # All have as many, for a picture's others are all the rest.
+    # Every picture has the same number: each has all the rest to choose from.
     shape = (len(counts), int(counts[0]))
     return rows.reshape(shape), distances.to_numpy().reshape(shape)
 
@@ -47,10 +47,10 @@ def near_duplicates(neighbours: NDArray[Any], distances: Floats) -> tuple[float,
 
 
 def first_alike(pairs: Pairs, count: int) -> NDArray[np.int64]:
-    """For each of ``count`` rows, the lowest that a chain of ``pairs`` leads to: itself where none does."""
-    one, other = np.array(list(pairs), dtype=np.int64).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(count, count))
+    """For each of ``count`` rows, the lowest row that a chain of ``pairs`` leads to, or the row itself."""
+    lower, upper = np.array(list(pairs), dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(lower), dtype=np.int8), (lower, upper)), shape=(count, count))
     _, group = connected_components(graph, directed=False)
     _, first = np.unique(group, return_index=True)
-    found: NDArray[np.int64] = first[group]
-    return found
+    rows: NDArray[np.int64] = first[group]
+    return rows

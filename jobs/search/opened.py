@@ -1,4 +1,4 @@
-"""An opened index: its files are mapped once, and it answers many times."""
+"""An opened index: its files are mapped once and searched many times."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Way:
 
     def search(self, part: Part, queries: Floats, excluded: Ids, k: int) -> tuple[Ids, Floats]:
         """The k nearest pictures of one part to each query, without the picture of id ``excluded``."""
-        # One more than asked for, because a picture finds itself first.
+        # One more than k, because a picture finds itself first.
         if self.sketch is None:
             rows, distances = nearest_exactly(part.vectors, queries, k + 1)
         else:
@@ -48,14 +48,14 @@ class OpenIndex:
     """The files of one index version, mapped into memory; several threads may search it at once.
 
     An answer is ids (q, k), 32 bytes each, and Euclidean distances (q, k), ascending by distance and
-    then id; where there are fewer than k other pictures, the rest is ``b""`` and infinity. A query
-    of the index is left out of its own answer.
+    then id; if there are fewer than k other pictures, the rest is ``b""`` and infinity. A query
+    picture of the index is left out of its own answer.
     """
 
     packed: Path
     parts: tuple[Part, ...]
     sketch: Sketch | None
-    """None: pictures are too few to hash, search is exact."""
+    """None: too few pictures to hash, search is exact."""
     candidates: int
     """Pictures that a query for ``k`` neighbours re-ranks, over all parts."""
     k: int
@@ -65,9 +65,9 @@ class OpenIndex:
         return sum(len(part.ids) for part in self.parts)
 
     def way(self, k: int, *, exact: bool = False) -> Way:
-        """By packed hashes or, where it is asked for or there are none, exactly.
+        """By packed hashes; exactly if ``exact`` is set or there are none.
 
-        Candidates grow in proportion where k is above the k that was calibrated.
+        Candidates grow in proportion if k is above the k of the calibration.
         """
         if exact or self.sketch is None:
             return EXACT
@@ -77,14 +77,14 @@ class OpenIndex:
     def search(
         self, queries: Floats, own: Sequence[str | None], k: int, *, exact: bool = False
     ) -> tuple[Ids, Floats]:
-        """Search for (q, d) unit vectors; ``own[i]`` is the id of query i where it is in the index."""
+        """Search for (q, d) unit vectors; ``own[i]`` is the id of query i if it is in the index."""
         way, excluded = self.way(k, exact=exact), encoded(own)
-        found = [way.search(part, queries, excluded, k) for part in self.parts]
-        ids, distances = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
+        answers = [way.search(part, queries, excluded, k) for part in self.parts]
+        ids, distances = (np.concatenate(arrays, axis=1) for arrays in zip(*answers, strict=True))
         return first(ids, distances, k)
 
     def vector(self, id_: str) -> Floats | None:
-        """The (1, d) unit vector of a picture; None where it is not in the index."""
+        """The (1, d) unit vector of a picture; None if it is not in the index."""
         wanted = id_.encode()
         for part in self.parts:
             row = int(np.searchsorted(part.ids, wanted))
@@ -96,7 +96,7 @@ class OpenIndex:
 def open_for_search(index: Index) -> OpenIndex:
     """Map the files of ``index``.
 
-    Raises LookalikeError where they are missing, corrupt or of another format.
+    Raises LookalikeError if they are missing, corrupt or of another format.
     """
     manifest = index.manifest()
     sketch = load_sketch(index.sketch) if manifest["search"] == "sketch" else None
@@ -105,18 +105,18 @@ def open_for_search(index: Index) -> OpenIndex:
 
 
 def candidates_per_part(candidates: int, parts: int) -> int:
-    """So many that a part rarely misses one of the best ``candidates``: the mean and one deviation."""
+    """Enough that a part rarely misses one of the best ``candidates``: mean plus one standard deviation."""
     mean = candidates / parts
     return candidates if parts == 1 else math.ceil(mean + math.sqrt(mean))
 
 
 def encoded(own: Sequence[str | None]) -> Ids:
-    """Ids as arrays hold them; a query of no id equals none."""
+    """Ids as arrays hold them; a query without an id matches no picture."""
     return np.array([(id_ or "-").encode() for id_ in own], "S32")
 
 
 def first(ids: Ids, distances: Floats, k: int) -> tuple[Ids, Floats]:
-    """The k nearest of (q, m); ids must ascend where distances are equal."""
+    """The k nearest of (q, m); ids must ascend among equal distances."""
     if missing := max(0, k - ids.shape[1]):
         ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=b"")
         distances = np.pad(distances, ((0, 0), (0, missing)), constant_values=np.inf)

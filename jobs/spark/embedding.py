@@ -1,4 +1,4 @@
-"""Embed in Spark's executors."""
+"""Embed on Spark's executors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from jobs.store.root import DataRoot
 def embed_on_spark(
     pictures: Sequence[Picture], root: DataRoot, model: Model, progress: Progress, *, runtime: str
 ) -> Iterator[Outcome]:
-    """Embed in Spark's executors, ``spark.task.cpus`` threads per task, one task per shard.
+    """Embed on Spark's executors, with ``spark.task.cpus`` threads per task and one task per shard.
 
     They read pictures from and write shards to the same paths as this machine; the weights are
     sent to each executor once and stay loaded in its worker. A shard whose worker is lost is
@@ -32,10 +32,10 @@ def embed_on_spark(
         context = spark.sparkContext
         threads = int(context.getConf().get("spark.task.cpus", "1"))
         if model.weights.file:
-            # Spark sends a link's target, under the target's name.
+            # Spark sends the target of a link, under the target's name.
             model = replace(model, weights=replace(model.weights, file=model.weights.file.resolve()))
             context.addFile(str(model.weights.file))
-        # Few pictures are cut into small shards, so that all workers have some and end together.
+        # Few pictures are cut into small shards, so that all workers get some and end together.
         shards = cut(pictures, min(SHARD, max(32, len(pictures) // 64)))
         done = context.accumulator(0)
         ended = Event()
@@ -53,7 +53,7 @@ def embed_on_spark(
                 try:
                     outcome = embed(shard)
                 except KilledError:
-                    raise  # Spark tries again, perhaps elsewhere
+                    raise  # Spark retries, perhaps on another executor
                 except LookalikeError as error:
                     return error
                 done.add(len(shard))
@@ -70,7 +70,7 @@ def embed_on_spark(
 
 
 _processes: dict[tuple[str, str, int], EmbeddingProcess] = {}
-"""Of this Spark worker, which Spark keeps from task to task."""
+"""Of this Python worker, which Spark reuses from task to task."""
 
 
 def _embed_in_worker(shard: Shard, *, root: DataRoot, model: Model, runtime: str, threads: int) -> Outcome:

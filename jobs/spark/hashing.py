@@ -21,8 +21,9 @@ from pyspark.sql import functions as F
 from jobs.lsh.sketch import make_sketch
 from jobs.spark.parts import ROW, unpack
 from jobs.store.calibrations import Calibration
+from jobs.store.manifest import Lsh
 from jobs.store.packed import Part, array_of, load_sketch, save_sketch
-from jobs.store.versions import Index, Lsh
+from jobs.store.versions import Index
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,9 @@ def hashed(
     lsh: Lsh,
     base: Index | None,
 ) -> DataFrame:
-    """``pictures`` (id, vector) as rows to be packed; the models go into ``index``, ready to be used.
+    """``pictures`` (id, vector) as rows to be packed; the models are written into ``index``.
 
-    What ``base`` holds already keeps its hashes and its models: only new pictures are hashed.
+    With ``base``, its models are copied and its pictures keep their hashes: only new ones are hashed.
     """
     if base:
         for model in (base.lsh_model, base.reduction):
@@ -57,7 +58,7 @@ def hashed(
 
 
 def _fit(pictures: DataFrame, index: Index, calibration: Calibration, lsh: Lsh) -> None:
-    """Fit and save the LSH model and, from the planes it really has, how its hashes are decoded."""
+    """Fit and save the LSH model and, from the planes that it drew, how its hashes are decoded."""
     is_reduced = lsh["reduced_dimension"] is not None
     reduced = PCAModel.load(str(index.reduction)).transform(pictures) if is_reduced else pictures
     fitted = BucketedRandomProjectionLSH(
@@ -77,7 +78,7 @@ def _fit(pictures: DataFrame, index: Index, calibration: Calibration, lsh: Lsh) 
 
 def planes_of(model: BucketedRandomProjectionLSHModel) -> NDArray[np.float64]:
     """The model's (L, p) random unit vectors, a row per table."""
-    # PySpark shows them nowhere; its own way to the JVM is shorter than the saved model's Parquet.
+    # PySpark doesn't expose them; calling the JVM is shorter than reading the saved model's Parquet.
     planes: NDArray[np.float64] = model._call_java("randMatrix").toArray()
     return planes
 

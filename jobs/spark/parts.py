@@ -1,4 +1,4 @@
-"""Packed parts by Spark: written, read back, and worked on with one task per part."""
+"""Write, read and process packed parts with Spark, one task per part."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pyspark.sql import DataFrame, SparkSession
 from jobs.store.packed import Listed, Part, list_parts, part_names
 
 ROWS = 131_072
-"""Pictures per part, about: 256 MB of vectors of 512 values, which a worker holds while it writes them."""
+"""Pictures per part, about: 256 MB of vectors of 512 values, which a worker holds while it writes a part."""
 
 ROW = "id string, vector array<float>, codes binary, norm float, clipped int"
-"""A picture as Spark hands it to ``pack``."""
+"""The schema of the rows that ``pack`` writes."""
 
 
 def pack(pictures: DataFrame, count: int, dimension: int, folder: Path) -> None:

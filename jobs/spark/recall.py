@@ -1,4 +1,4 @@
-"""How many of the true nearest neighbours an index finds, asked of the index itself through Spark."""
+"""Measure the recall of an index, searched through Spark."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from jobs.lsh.quality import recalls
 from jobs.lsh.splits import GATE, queries_of
 from jobs.search.opened import OpenIndex
 from jobs.spark.search import search_by_spark
+from jobs.store.manifest import Recall
 from jobs.store.packed import all_ids, take
-from jobs.store.versions import Recall
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Search an opened index by Spark, one task per part."""
+"""Search an opened index with Spark, one task per part."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def search_by_spark(
     exact: bool = False,
 ) -> tuple[Ids, Floats]:
     """The same answer as ``index.search``, in one Spark job; each task sends k rows per query."""
-    # Thousands of queries are megabytes: sent to each machine once, not with each task. As bytes,
-    # because where Spark encrypts, PySpark fails to broadcast arrays (its stream takes no PickleBuffer).
-    question = (index.way(k, exact=exact), queries, encoded(own))
-    sent = spark.sparkContext.broadcast(pickle.dumps(question))
+    # Thousands of queries are megabytes, so they are broadcast: sent once per machine, not per task. As
+    # bytes, because with encryption PySpark can't broadcast arrays (its stream takes no PickleBuffer).
+    task = (index.way(k, exact=exact), queries, encoded(own))
+    sent = spark.sparkContext.broadcast(pickle.dumps(task))
 
     def find(name: str) -> pa.RecordBatch:
-        way, queries, excluded = pickle.loads(sent.value)  # noqa: S301 - sent by this very job
+        way, queries, excluded = pickle.loads(sent.value)  # noqa: S301 - sent by this job
         ids, distances = way.search(Part.open(name), queries, excluded, k)
         numbers = np.broadcast_to(np.arange(len(queries))[:, None], ids.shape)
-        found = pa.array(ids.ravel().tolist(), pa.binary())
-        return pa.record_batch({"query": numbers.ravel(), "distance": distances.ravel(), "id": found})
+        id_column = pa.array(ids.ravel().tolist(), pa.binary())
+        return pa.record_batch({"query": numbers.ravel(), "distance": distances.ravel(), "id": id_column})
 
     nearest = F.slice(F.sort_array(F.collect_list(F.struct("distance", "id"))), 1, k)
-    found = over_parts(spark, index.packed, find, FOUND).groupBy("query").agg(nearest.alias("nearest"))
-    rows = sorted(found.collect(), key=lambda row: row["query"])
+    answers = over_parts(spark, index.packed, find, FOUND).groupBy("query").agg(nearest.alias("nearest"))
+    rows = sorted(answers.collect(), key=lambda row: row["query"])
     return (
-        np.array([[one["id"] for one in row["nearest"]] for row in rows], "S32"),
-        np.array([[one["distance"] for one in row["nearest"]] for row in rows], np.float32),
+        np.array([[pair["id"] for pair in row["nearest"]] for row in rows], "S32"),
+        np.array([[pair["distance"] for pair in row["nearest"]] for row in rows], np.float32),
     )

@@ -1,4 +1,4 @@
-"""The Spark session that the steps run in, under spark-submit or on their own."""
+"""The Spark session that a step runs in, with or without spark-submit."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ FULL = "No space left on device"
 
 @contextmanager
 def spark_session(step: str) -> Iterator[SparkSession]:
-    """Yield the session that runs already or, where there is none, one of spark-submit's or this machine's.
+    """Yield the running session or, if there is none, start one: spark-submit's or on this machine.
 
-    Every ten seconds a line tells how far the running stages are.
+    Every ten seconds a log line says how far the running stages are.
 
-    Raises LookalikeError where Spark finds a disk full.
+    Raises LookalikeError if a disk that Spark writes to is full.
     """
     running = SparkSession.getActiveSession()
     spark = running or SparkSession.builder.appName(f"lookalike {step}").getOrCreate()
-    # Spark's 200 shuffle partitions suit terabytes; two a core keep all cores busy at any size here.
+    # Spark's 200 shuffle partitions suit terabytes; two per core keep all cores busy at any size here.
     spark.conf.set("spark.sql.shuffle.partitions", 2 * spark.sparkContext.defaultParallelism)
     done = Event()
-    teller = Thread(target=_tell_progress, args=(spark, done), name=f"progress of {step}", daemon=True)
-    teller.start()
+    reporter = Thread(target=_log_progress, args=(spark, done), name=f"progress of {step}", daemon=True)
+    reporter.start()
     try:
         yield spark
     except (Py4JJavaError, PySparkException) as error:
-        # Pages of Java, in which nobody finds this.
+        # Otherwise the cause is lost in pages of Java stack traces.
         if FULL not in str(error):
             raise
         raise LookalikeError(
-            f"Spark can't write ({FULL}): make room in the data root, or where Spark puts things aside "
+            f"Spark can't write ({FULL}): free some space in the data root or in Spark's scratch folder "
             "(spark.local.dir), and run again; what is done so far is kept."
         ) from error
     finally:
         done.set()
-        teller.join()
+        reporter.join()
         if not running:
             spark.stop()
 
 
-def _tell_progress(spark: SparkSession, done: Event) -> None:
+def _log_progress(spark: SparkSession, done: Event) -> None:
     tracker = spark.sparkContext.statusTracker()
     while not done.wait(PROGRESS_EVERY_S):
         for stage in tracker.getActiveStageIds():

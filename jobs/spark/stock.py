@@ -1,4 +1,4 @@
-"""Spark's own search by the saved model, as it is."""
+"""Spark's own search, approxNearestNeighbors, by the saved model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stock_search(
         pictures = reduction.transform(pictures)
         key = Vectors.dense(reduction.pc.toArray().T @ key.toArray())
     model = BucketedRandomProjectionLSHModel.load(str(index.lsh_model))
-    # Its own distance is that of reduced vectors.
+    # Its distance is that of the reduced vectors, not the exact one.
     rows = model.approxNearestNeighbors(pictures, key, k, distCol="reduced_distance").collect()
-    found = [(float(np.linalg.norm(row["vector"].toArray() - vector)), row["id"]) for row in rows]
-    return [(id_, distance) for distance, id_ in sorted(found)]
+    pairs = [(float(np.linalg.norm(row["vector"].toArray() - vector)), row["id"]) for row in rows]
+    return [(id_, distance) for distance, id_ in sorted(pairs)]

@@ -1,4 +1,4 @@
-"""Answers: ``queries/<run>/neighbours.json``, and beside it the montage and the picture asked about."""
+"""Answers: ``queries/<run>/neighbours.json``, and beside it the montage and the query picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from jobs.base.errors import LookalikeError
 from jobs.store.documents import read_document, write_document
 from jobs.store.embeddings import ModelDescription
-from jobs.store.versions import Lsh, Recall
+from jobs.store.manifest import Lsh, Recall
 
 FORMAT = 2
 ANSWER, MONTAGE = "neighbours.json", "montage.png"
@@ -48,18 +48,18 @@ class Answer(TypedDict):
     query: Caption
     k: int
     method: str
-    """How it was searched, which may be another way than was asked for."""
+    """The search that answered; not always the one that was requested."""
     note: str | None
-    """Why, or another remark."""
+    """Why it is another one, or another remark."""
     overlap: float | None
-    """Share of the exact answer that was found; None where that was not computed."""
+    """Share of the exact answer that was found; None if it was not computed."""
     neighbours: list[Neighbour]
     index: SearchedIndex
     model: ModelDescription
 
 
 def read_answer(folder: Path) -> Answer:
-    """Raises LookalikeError where there is none, or it is corrupt or of another format."""
+    """Raises LookalikeError if there is none, or it is corrupt or of another format."""
     try:
         return read_document(folder / ANSWER, Answer, FORMAT, "run the query again")
     except FileNotFoundError as error:

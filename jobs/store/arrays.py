@@ -1,4 +1,4 @@
-"""``.npz`` files that hold a dataclass of arrays and the number of their format."""
+"""``.npz`` files that hold a dataclass of arrays and their format number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def save_arrays(file: Path, value: DataclassInstance, number: int) -> None:
-    """Write every field of ``value``, an array each, and the format's ``number``."""
+    """Write every field of ``value`` as an array, and the format's ``number``."""
     arrays: dict[str, Any] = {field.name: getattr(value, field.name) for field in fields(value)}
     with file.open("wb") as opened:
         np.savez(opened, format=np.int64(number), **arrays)
@@ -28,7 +28,7 @@ def save_arrays(file: Path, value: DataclassInstance, number: int) -> None:
 def load_arrays(file: Path, kind: type[T], number: int, remedy: str) -> T:
     """Read what ``save_arrays`` wrote.
 
-    Raises LookalikeError, ending in ``remedy``, where the file is missing, corrupt or of another format.
+    Raises LookalikeError, ending in ``remedy``, if the file is missing, corrupt or of another format.
     """
     try:
         with np.load(file, allow_pickle=False) as arrays:

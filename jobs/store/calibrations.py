@@ -66,14 +66,14 @@ class Calibration:
         return self.folder / "reduction"
 
     def moments(self) -> Moments:
-        """Raises LookalikeError where they are missing, corrupt or of another format."""
+        """Raises LookalikeError if they are missing, corrupt or of another format."""
         return load_arrays(self.folder / "moments.npz", Moments, MOMENTS_FORMAT, REMEDY)
 
     def save_moments(self, moments: Moments) -> None:
         save_arrays(self.folder / "moments.npz", moments, MOMENTS_FORMAT)
 
     def chosen(self) -> Chosen:
-        """Raises LookalikeError where it is missing, corrupt or of another format."""
+        """Raises LookalikeError if it is missing, corrupt or of another format."""
         try:
             return read_document(self.folder / "choice.json", Chosen, FORMAT, REMEDY)
         except FileNotFoundError as error:
@@ -86,7 +86,7 @@ class Calibration:
         write_document(self.folder / "choice.json", value, FORMAT)
 
     def check(self, vectors: str) -> Check:
-        """What it promises for these vectors. Raises LookalikeError where it was not checked on them."""
+        """What it promises for these vectors. Raises LookalikeError if it was not checked on them."""
         try:
             return read_document(self._check_file(vectors), Check, FORMAT, REMEDY)
         except FileNotFoundError as error:
@@ -108,7 +108,7 @@ class Calibration:
 def open_calibration(root: DataRoot, name: str = CURRENT) -> Calibration:
     """The calibration of that name, or the last one; it counts as used.
 
-    Raises LookalikeError where there is none.
+    Raises LookalikeError if there is none.
     """
     calibration = Calibration(root.calibrations / name_or_pointer(root.calibrations, name, "calibrate"))
     if not in_use(calibration.folder):
@@ -117,5 +117,5 @@ def open_calibration(root: DataRoot, name: str = CURRENT) -> Calibration:
 
 
 def point_to_calibration(root: DataRoot, calibration: Calibration) -> None:
-    """Make it what the next run checks first, and what a step that is run by hand takes."""
+    """Make it the one that the next run checks first and that a step run by hand uses."""
     write_text(root.calibrations / CURRENT, calibration.name + "\n")

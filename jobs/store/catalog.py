@@ -1,7 +1,7 @@
 """The catalog on disk: one row per picture file; files that can't be used stay in it with the reason.
 
-Each catalog is a folder ``catalog/<hash of its content>/`` that never changes, so a run goes on with its own
-catalog whatever another run finds meanwhile. ``catalog/current`` names the last one, and copies of its files
+Each catalog is a folder ``catalog/<hash of its content>/`` that never changes, so a run keeps its own catalog
+whatever other runs do meanwhile. ``catalog/current`` names the last one, and copies of its files
 lie beside it for people: ``catalog.parquet``, ``quarantined.csv`` and the others.
 """
 
@@ -44,13 +44,13 @@ SCHEMA = pa.schema(
     metadata={"format": str(FORMAT)},
 )
 """``status`` is ``ok`` or ``quarantined``; ``reason`` says why the latter. ``id`` is the
-content hash, null where a file could not be read."""
+content hash, null if a file could not be read."""
 
 Row = dict[str, Any]
 """A row of ``SCHEMA``."""
 
 Beside = Mapping[str, bytes]
-"""File name -> content: what the step ``catalog`` found beside the rows."""
+"""File name -> content: the files of a catalog beside its rows."""
 
 ROWS, QUARANTINED = "catalog.parquet", "quarantined.csv"
 QUARANTINED_COLUMNS = ("path", "reason", "split")
@@ -67,7 +67,7 @@ def quarantine_file(root: DataRoot) -> Path:
 
 
 def catalog_folder(root: DataRoot, name: str = CURRENT) -> Path:
-    """The folder of a catalog; it counts as used. Raises LookalikeError where there is none."""
+    """The folder of a catalog; it counts as used. Raises LookalikeError if there is none."""
     folder = root.catalog / name_or_pointer(root.catalog, name, "catalog")
     if not in_use(folder):
         raise LookalikeError(f"{folder} is missing: run the step catalog again.")
@@ -77,7 +77,7 @@ def catalog_folder(root: DataRoot, name: str = CURRENT) -> Path:
 def read_catalog(root: DataRoot, name: str = CURRENT) -> list[Row]:
     """Read a catalog's rows, sorted by split and path.
 
-    Raises LookalikeError where there is none or it is of another format.
+    Raises LookalikeError if there is none or it is of another format.
     """
     file = catalog_folder(root, name) / ROWS
     with pq.ParquetFile(file) as table:
@@ -95,7 +95,7 @@ def read_counts(root: DataRoot, name: str = CURRENT) -> dict[str, Any]:
 
 
 def read_beside(root: DataRoot, name: str) -> dict[str, bytes]:
-    """What lies beside the rows of a catalog and was not made of them."""
+    """The files of a catalog that are not made from its rows."""
     folder = catalog_folder(root, name)
     return {
         file.name: file.read_bytes()
@@ -140,7 +140,7 @@ def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def check_quarantine(rows: Sequence[Row], root: DataRoot, max_quarantined: float) -> None:
-    """Raise LookalikeError where more than ``max_quarantined`` (0 to 1) of ``rows`` are quarantined."""
+    """Raise LookalikeError if more than ``max_quarantined`` (0 to 1) of ``rows`` are quarantined."""
     bad = sum(row["status"] == "quarantined" for row in rows)
     if bad == len(rows) or bad > max_quarantined * len(rows):
         raise LookalikeError(

@@ -1,9 +1,8 @@
-"""JSON files of a typed shape, each with the number of its format.
+"""JSON files of a typed shape, each with its format number.
 
 A file is ``{"format": number, ...}``. The shape is a ``TypedDict``; what is read is checked against it, so
-that whoever reads may rely on every key. A format that changes gets the next number, and files of another
-number are refused in a sentence instead of being guessed at. Files without a number are of format 1: release
-0.1 wrote none.
+that readers can rely on every key. A format that changes gets the next number, and files with another
+number are refused, not guessed at. Files without a number have format 1: release 0.1 wrote none.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ FIRST = 1
 def read_document(file: Path, shape: type[T], number: int, remedy: str) -> T:
     """Read ``file`` as a ``shape`` of format ``number``.
 
-    ``remedy`` ends the sentence of every error: what a person is to do.
+    ``remedy`` ends the sentence of every error: what to do about it.
 
-    Raises FileNotFoundError where there is none, LookalikeError where it is corrupt or of another format.
+    Raises FileNotFoundError if there is none, LookalikeError if it is corrupt or of another format.
     """
     text = file.read_text(encoding="utf-8", errors="replace")
     try:
@@ -53,12 +52,12 @@ def read_document(file: Path, shape: type[T], number: int, remedy: str) -> T:
 
 
 def write_document(file: Path, value: Mapping[str, Any], number: int) -> None:
-    """Replace ``file`` by ``value`` and its format's ``number`` in one step."""
+    """Replace ``file`` by ``value`` and its format ``number`` in one step."""
     write_json(file, {"format": number, **value})
 
 
 def check_format(file: Path, found: int, number: int, remedy: str) -> None:
-    """Raises LookalikeError where ``found`` is not the format ``number``."""
+    """Raises LookalikeError if ``found`` is not the format ``number``."""
     if found != number:
         raise LookalikeError(f"{file} has format {found}, but this release reads format {number}: {remedy}.")
 

@@ -44,24 +44,24 @@ class Embedded(TypedDict):
     dimension: int
     fingerprint: str
     title: str
-    """What people call the architecture."""
+    """The architecture's name, for people."""
     side: int
-    """Width and height of what was embedded, in pixels."""
+    """Width and height of the embedded square, in pixels."""
     licence: str
-    """Of the weights, where they are pretrained."""
+    """Of the pretrained weights."""
     resized: str
     """The folder in ``resized/`` that holds the copies of that size."""
 
 
 class ModelDescription(Embedded):
-    """As ``model.json``, and what is known of the shards: a part of manifests and answers."""
+    """``model.json`` and what the shards record: part of manifests and answers."""
 
     runtimes: list[str]
     """What computed them."""
 
 
 FORMAT_KEY = b"format"
-"""Key of a shard's metadata: the number of its format."""
+"""Key of a shard's metadata: its format number."""
 
 BROKEN = b"broken"
 """Key of a shard's metadata: JSON, id -> reason of the pictures that could not be decoded."""
@@ -100,7 +100,7 @@ class EmbeddingStore:
 
     @property
     def openvino(self) -> Path:
-        """What OpenVINO made of the weights; may be lost."""
+        """The network as OpenVINO converted it; may be deleted."""
         return self.folder / "openvino"
 
     def shards(self) -> list[Path]:
@@ -111,7 +111,7 @@ class EmbeddingStore:
         return self.folder / "model.json"
 
     def describe(self, model: Embedded) -> None:
-        """Record what model made these embeddings; what an older release recorded is replaced."""
+        """Record which model made these embeddings; an older release's record is replaced."""
         try:
             self._recorded()
         except LookalikeError:
@@ -126,7 +126,7 @@ class EmbeddingStore:
     def model(self) -> ModelDescription:
         """What ``describe`` recorded, and the ``runtimes`` that computed the embeddings.
 
-        Raises LookalikeError where nothing was embedded yet or the record is corrupt or of another format.
+        Raises LookalikeError if nothing was embedded yet or the record is corrupt or of another format.
         """
         recorded = self._recorded()
         runtimes = {metadata[RUNTIME].decode() for metadata in self._metadata() if RUNTIME in metadata}
@@ -136,11 +136,11 @@ class EmbeddingStore:
         return {id_ for shard in self.shards() for id_ in _ids(shard)}
 
     def broken(self) -> dict[str, str]:
-        """Id -> reason of every picture that was found to be undecodable."""
-        found: dict[str, str] = {}
+        """Id -> reason of every picture that can't be decoded."""
+        reasons: dict[str, str] = {}
         for metadata in self._metadata():
-            found |= json.loads(metadata.get(BROKEN, b"{}"))
-        return found
+            reasons |= json.loads(metadata.get(BROKEN, b"{}"))
+        return reasons
 
     def _metadata(self) -> Iterator[dict[bytes, bytes]]:
         for shard in self.shards():
@@ -158,8 +158,8 @@ class EmbeddingStore:
     ) -> None:
         """Add a shard in one step, named by its ids: n ids and their (n, d) embeddings.
 
-        Undecodable pictures go along in the shard's metadata, id -> reason, so that no later
-        run tries them again; so does the ``runtime`` that computed it.
+        ``broken``, id -> reason of pictures that can't be decoded, goes into the shard's metadata, so
+        that no later run tries them again; so does the ``runtime`` that computed it.
         """
         broken = broken or {}
         name = hashlib.sha256("\n".join([*ids, *sorted(broken)]).encode()).hexdigest()[:16]
@@ -177,7 +177,7 @@ class EmbeddingStore:
         return table["id"].to_pylist(), _values(table)
 
     def write_csv(self) -> bool:
-        """Bring the CSV up to all shards: rows that it has are copied, those of new shards added.
+        """Bring the CSV up to date with the shards: its rows are copied, those of new shards added.
 
         Columns: id, e0, e1 ... . Each value is the shortest decimal that reads back as
         the same float32. Returns whether there was anything to add.
@@ -205,7 +205,7 @@ class EmbeddingStore:
         return self.folder / "embeddings.csv.json"
 
     def _in_csv(self) -> set[str]:
-        """Names of the shards whose rows the CSV has; none where it is not as it was left."""
+        """Names of the shards whose rows the CSV has; none if the CSV was changed."""
         try:
             held = json.loads(self._csv_holds.read_text(encoding="utf-8"))
             whole = self.csv.stat().st_size == held["bytes"]
@@ -233,6 +233,6 @@ def _ids(shard: Path) -> list[str]:
 
 
 def _table(shard: Path, columns: list[str] | None = None) -> pa.Table:
-    # read_table would import pandas, which takes longer than all else where nothing is new.
+    # read_table would import pandas, which takes longer than all else if nothing is new.
     with pq.ParquetFile(shard) as file:
         return file.read(columns).replace_schema_metadata(None)

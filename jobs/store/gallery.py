@@ -20,7 +20,7 @@ from jobs.store.versions import Index
 FORMAT = 2
 
 ALL = 0
-"""The class that stands for every picture."""
+"""The class of all pictures."""
 
 SCHEMA = f"""
 PRAGMA user_version = {FORMAT};
@@ -93,24 +93,24 @@ class Gallery:
         return Page(rows, number, total, size)
 
     def picture(self, id_: str) -> Row | None:
-        found = self._rows("SELECT * FROM pictures WHERE id = ?", id_)
-        return found[0] if found else None
+        rows = self._rows("SELECT * FROM pictures WHERE id = ?", id_)
+        return rows[0] if rows else None
 
     def at(self, row: int) -> Row:
         """The picture of a row, from 0, ascending by id."""
         return self._rows("SELECT * FROM pictures WHERE row = ?", row)[0]
 
     def named(self, text: str) -> list[Row]:
-        """The pictures at the path ``text`` or, where there are none, of that file name; two are enough."""
+        """The pictures with the path ``text`` or, if there are none, with that file name; at most two."""
         by_path = self._rows("SELECT * FROM pictures WHERE path = ? LIMIT 2", text)
         return by_path or self._rows("SELECT * FROM pictures WHERE file = ? LIMIT 2", text)
 
     def captions(self, ids: Sequence[str]) -> dict[str, Row]:
-        """Id -> picture, of those that there are."""
-        return {id_: found for id_ in ids if (found := self.picture(id_))}
+        """Id -> picture, of those that exist."""
+        return {id_: picture for id_ in ids if (picture := self.picture(id_))}
 
     def neighbours(self, picture: Row) -> list[Row]:
-        """The stored neighbours, ascending by distance; ``same`` where they are of the picture's class."""
+        """The stored neighbours, ascending by distance; ``same_class`` if they are of the picture's class."""
         return self._rows(
             "SELECT pictures.*, rank, distance, label IS NOT NULL AND label = ? AS same_class"
             " FROM neighbours JOIN pictures ON pictures.row = other WHERE neighbours.row = ? ORDER BY rank",
@@ -133,8 +133,8 @@ class Gallery:
 
 @contextmanager
 def open_gallery(index: Index) -> Iterator[Gallery]:
-    """Raises LookalikeError where the version has none, or one of another format."""
-    # A version never changes, so SQLite need not look out for writers.
+    """Raises LookalikeError if the version has none, or one of another format."""
+    # A version never changes, so SQLite needs no locks.
     address = f"file:{quote(str(index.gallery_file))}?mode=ro&immutable=1"
     remedy = "run the DAG similarity_index, which rebuilds it"
     try:
@@ -144,7 +144,7 @@ def open_gallery(index: Index) -> Iterator[Gallery]:
             raise
         raise LookalikeError(f"Index {index.version} has no gallery: {remedy}.") from error
     with closing(opened) as database:
-        found = database.execute("PRAGMA user_version").fetchone()[0]
-        check_format(index.gallery_file, found or FIRST, FORMAT, remedy)
+        number = database.execute("PRAGMA user_version").fetchone()[0]
+        check_format(index.gallery_file, number or FIRST, FORMAT, remedy)
         database.row_factory = sqlite3.Row
         yield Gallery(database)

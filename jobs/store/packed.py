@@ -1,5 +1,5 @@
 """Vectors and packed hashes in files that a reader maps into memory: a search reads all of the codes and
-only the vectors that it looks at.
+only the vectors that it re-ranks.
 
 ``packed/part-00000.{ids,codes,norms,clipped,vectors}.npy`` hold the same pictures in the same order: ids
 (n,) as 32 bytes each; codes (n, bytes) uint8 and norms (n,) float32 as ``Sketch`` makes them; how many of
@@ -75,7 +75,7 @@ class Part:
 
     @classmethod
     def of(cls, batches: list[pa.RecordBatch]) -> Part:
-        """The opposite of ``batch``, of several."""
+        """The inverse of ``batch``, for several batches."""
         table = pa.Table.from_batches(batches).combine_chunks()
         rows = len(table)
         codes = np.frombuffer(b"".join(table["codes"].to_pylist()), np.uint8)
@@ -91,7 +91,7 @@ class Part:
 def part_names(folder: Path) -> list[str]:
     """The names of all parts in ``folder``, for ``Part.open``.
 
-    Raises LookalikeError where the list of them is missing, corrupt or of another format.
+    Raises LookalikeError if the list of them is missing, corrupt or of another format.
     """
     return [str(folder / part["name"]) for part in _listed(folder)["parts"]]
 
@@ -101,7 +101,7 @@ def open_parts(folder: Path) -> list[Part]:
 
 
 def list_parts(folder: Path, dimension: int, parts: Sequence[Listed]) -> None:
-    """Record which parts were written."""
+    """Write ``packed.json``."""
     write_document(folder / "packed.json", Packed(dimension=dimension, parts=list(parts)), FORMAT)
 
 
@@ -118,7 +118,7 @@ def save_sketch(file: Path, sketch: Sketch) -> None:
 
 
 def load_sketch(file: Path) -> Sketch:
-    """Raises LookalikeError where it is missing, corrupt or of another format."""
+    """Raises LookalikeError if it is missing, corrupt or of another format."""
     remedy = f"delete index version {file.parent.name} and rebuild it"
     return load_arrays(file, Sketch, FORMAT, remedy)
 
@@ -147,8 +147,8 @@ def take(parts: Sequence[Part], rows: NDArray[np.int64]) -> tuple[list[str], Flo
 
 def array_of(lists: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     """A column of n lists of d numbers -> (n, d)."""
-    one = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-    array: NDArray[Any] = one.flatten().to_numpy().reshape(len(one), -1)
+    rows = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    array: NDArray[Any] = rows.flatten().to_numpy().reshape(len(rows), -1)
     return array
 
 

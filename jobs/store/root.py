@@ -1,4 +1,4 @@
-"""Where everything lies in the data root."""
+"""Where everything is in the data root."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parents[2]
 
 CURRENT = "current"
-"""The pointer that a step follows where it is not told what to work on."""
+"""The pointer that a step follows if it is given no name."""
 CONTENT_NAME = re.compile("[0-9a-f]{16}")
-"""How everything is called that is named by its content."""
+"""The name of anything that is named by the hash of its content."""
 
 
 def safe_name(text: str) -> str:
@@ -27,7 +27,7 @@ def safe_name(text: str) -> str:
 
 @dataclass(frozen=True)
 class DataRoot:
-    """The folders of one data root; none is made before it is written to."""
+    """The folders of one data root; each is created when something is written to it."""
 
     root: Path
 
@@ -44,7 +44,7 @@ class DataRoot:
 
     @property
     def sources(self) -> Path:
-        """What the project drew or downloaded itself, one folder per source."""
+        """What the project drew or downloaded, one folder per source."""
         return self.root / "sources"
 
     @property
@@ -53,12 +53,12 @@ class DataRoot:
 
     @property
     def resized(self) -> Path:
-        """The resized pictures; see ``resized_file``."""
+        """The resized copies; see ``resized_file``."""
         return self.root / "resized"
 
     @property
     def resized_scratch(self) -> Path:
-        """Where resized pictures are written before they are put in place."""
+        """Where resized copies are written before they are put in place."""
         return self.resized / ".tmp"
 
     @property
@@ -82,7 +82,7 @@ class DataRoot:
 
     @property
     def uploads(self) -> Path:
-        """Pictures that people asked about, decoded and encoded anew."""
+        """Uploaded query pictures, decoded and encoded again."""
         return self.root / "uploads"
 
     @property
@@ -91,30 +91,30 @@ class DataRoot:
 
     @property
     def spark_events(self) -> Path:
-        """Spark's event logs of a cluster, where it is told to keep them."""
+        """Spark's event logs, if a cluster is set to keep them."""
         return self.root / "spark-events"
 
     def query_folder(self, run: str) -> Path:
-        """Where the answer of the run lies; ``run`` may be any text."""
+        """The folder of the run's answer; ``run`` may be any text."""
         return self.queries / safe_name(run)
 
 
 def name_or_pointer(folder: Path, name: str, step: str) -> str:
     """``name``, or what the pointer ``current`` in ``folder`` names.
 
-    Raises LookalikeError where nothing was made there by ``step`` yet or ``name`` can't be one.
+    Raises LookalikeError if ``step`` has made nothing there yet, or ``name`` is not a valid name.
     """
     if name == CURRENT:
         try:
             name = (folder / CURRENT).read_text(encoding="utf-8").strip()
         except FileNotFoundError as error:
             raise LookalikeError(f"{folder} is empty: run the step {step} first.") from error
-        log.info(f"{step}: taking the current one, {name}")
+        log.info(f"{step}: using the current one, {name}")
     if not CONTENT_NAME.fullmatch(name):
         raise LookalikeError(f"{name!r} in {folder} is not a name: give 16 hex digits or {CURRENT}.")
     return name
 
 
 def resized_file(root: DataRoot, resized: str, id_: str) -> Path:
-    """Where the resized JPEG of a picture lies; ``resized`` is ``ModelDescription["resized"]``."""
+    """The resized copy of a picture, a JPEG; ``resized`` is ``ModelDescription["resized"]``."""
     return root.resized / resized / id_[:2] / f"{id_}.jpg"

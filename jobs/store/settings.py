@@ -1,4 +1,4 @@
-"""``index/settings.json``: the params of the run that published last, which scheduled runs repeat."""
+"""``index/settings.json``: the params of the last run that published, which scheduled runs repeat."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Settings(TypedDict):
 
 
 def published_settings(root: DataRoot) -> dict[str, Any] | None:
-    """The params of the run that published last; None where none has.
+    """The params of the last run that published; None if none has.
 
-    Raises LookalikeError where the file is corrupt, of another format, or holds a value that is not allowed.
+    Raises LookalikeError if the file is corrupt, of another format, or holds a value that is not allowed.
     """
     file = root.index / "settings.json"
     try:

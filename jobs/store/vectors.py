@@ -23,9 +23,9 @@ class Description(TypedDict):
     """``vectors.json``."""
 
     fingerprint: str
-    """The model that made them."""
+    """Of the model that made their embeddings."""
     catalog: str
-    """The catalog that they were assembled from first."""
+    """The first catalog that they were assembled from."""
     pictures: int
     dimension: int
 
@@ -46,7 +46,7 @@ class Vectors:
         return self.folder / "pictures"
 
     def description(self) -> Description:
-        """Raises LookalikeError where they are missing or of another format."""
+        """Raises LookalikeError if they are missing or of another format."""
         try:
             return read_document(
                 self.folder / "vectors.json",
@@ -64,7 +64,7 @@ class Vectors:
 def open_vectors(root: DataRoot, name: str = CURRENT) -> Vectors:
     """The vectors of that name, or those assembled last; they count as used.
 
-    Raises LookalikeError where there are none.
+    Raises LookalikeError if there are none.
     """
     name = name_or_pointer(root.vectors, name, "vectors")
     vectors = Vectors(root.vectors / name)
@@ -74,5 +74,5 @@ def open_vectors(root: DataRoot, name: str = CURRENT) -> Vectors:
 
 
 def point_to_vectors(root: DataRoot, vectors: Vectors) -> None:
-    """Make them what a step that is run by hand takes."""
+    """Make them the ones that a step run by hand uses."""
     write_text(root.vectors / CURRENT, vectors.name + "\n")

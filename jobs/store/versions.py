@@ -11,103 +11,21 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from typing_extensions import TypedDict
 
 from jobs.base.atomic import in_use, write_text
 from jobs.base.errors import LookalikeError
 from jobs.store.documents import read_document, write_document
-from jobs.store.embeddings import ModelDescription
+from jobs.store.manifest import FORMAT, PUBLISHED_FORMAT, FileStamp, Manifest, Published
 from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
-"""Of the whole version: its manifest names what else belongs to it."""
-PUBLISHED_FORMAT = 1
-"""Of ``published.json``."""
 BUILT = "built"
 CAPTION = ("id", "path", "label", "class_name")
-
-
-class Lsh(TypedDict):
-    """Parameters of the saved BucketedRandomProjectionLSHModel."""
-
-    num_hash_tables: int
-    bucket_length: float
-    seed: int
-    reduced_dimension: int | None
-    """Dimensions that the PCA leaves; None where whole vectors are hashed."""
-
-
-class Recall(TypedDict):
-    """Recall@k, measured on the index itself."""
-
-    k: int
-    target: float
-    measured: float
-    lower_bound: float
-    queries: int
-    p10: NotRequired[float]
-    """What nine queries in ten reach."""
-    distribution: NotRequired[list[int]]
-    """How many queries found 0, 1 ... k of their true neighbours."""
-    disjoint: NotRequired[bool]
-    """Whether other pictures asked than those that calibrated the index; False if there were too few."""
-    tries: NotRequired[int]
-    """Numbers of candidates that were measured until the last one."""
-    predicted: NotRequired[float | None]
-    """What the calibration promised; None where params overrule it."""
-
-
-class FileStamp(TypedDict):
-    bytes: int
-    crc32: int
-
-
-class Manifest(TypedDict):
-    """``manifest.json``."""
-
-    version: str
-    created: str
-    """ISO 8601, UTC."""
-    images: int
-    dimension: int
-    model: ModelDescription
-    vectors: str
-    calibration: str
-    catalog: str
-    """The catalog whose pictures it holds."""
-    source: dict[str, Any]
-    """The source's name and the catalog's counts."""
-    lsh: Lsh
-    hashes_kept_of: str | None
-    """The version whose hashes were taken over."""
-    spark: str
-    search: str
-    """``sketch``, or ``exact`` where pictures are too few to hash."""
-    candidates: int
-    """Pictures that a query re-ranks by exact distance."""
-    candidates_fraction: float
-    """Their share of all, over all parts."""
-    bytes_read: float
-    """Bytes that a query reads, as a share of all vectors."""
-    clipped: NotRequired[float]
-    """Share of the hashes that packing clips."""
-    recall: Recall
-    files: dict[str, FileStamp]
-
-
-class Published(TypedDict):
-    """``published.json``: when a version was published."""
-
-    run: str | None
-    """The run that published the version; None where that was done by hand."""
-    at: str
-    """ISO 8601, UTC."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +45,12 @@ class Index:
 
     @property
     def reduction(self) -> Path:
-        """The saved PCAModel that is applied before hashing; absent where search is exact."""
+        """The saved PCAModel that is applied before hashing; absent if search is exact."""
         return self.folder / "reduction"
 
     @property
     def sketch(self) -> Path:
-        """How hashes are packed and decoded; absent where search is exact."""
+        """How hashes are packed and decoded; absent if search is exact."""
         return self.folder / "sketch.npz"
 
     @property
@@ -157,7 +75,7 @@ class Index:
 
     @property
     def gallery_file(self) -> Path:
-        """SQLite: what pages and look-ups read of this version's pictures."""
+        """SQLite: what the pages and look-ups read about this version's pictures."""
         return self.folder / "gallery.db"
 
     @property
@@ -166,9 +84,9 @@ class Index:
         return self.folder / "published.json"
 
     def published(self) -> Published | None:
-        """What ``published_file`` says, None before.
+        """The content of ``published_file``; None before the version is published.
 
-        Raises LookalikeError where it is corrupt or of another format.
+        Raises LookalikeError if it is corrupt or of another format.
         """
         try:
             return read_document(
@@ -185,7 +103,7 @@ class Index:
         return self.folder / "manifest.json"
 
     def manifest(self) -> Manifest:
-        """Raises LookalikeError where the version is missing, incomplete, corrupt or of another format."""
+        """Raises LookalikeError if the version is missing, incomplete, corrupt or of another format."""
         try:
             return read_document(
                 self.manifest_file, Manifest, FORMAT, "run the DAG similarity_index, which rebuilds the index"
@@ -220,8 +138,8 @@ class Index:
                     yield file
 
     def verify(self, *, content: bool = False) -> None:
-        """Raises LookalikeError where a file that the manifest names is missing or of other size
-        or, with ``content``, which reads it all, of other content."""
+        """Raises LookalikeError if a file that the manifest lists is missing or has another size
+        or, with ``content``, which reads every byte, another content."""
         for name, stamp in self.manifest()["files"].items():
             file = self.folder / name
             if not file.is_file() or file.stat().st_size != stamp["bytes"]:
@@ -236,19 +154,19 @@ class Index:
 def open_index(root: DataRoot, version: str = CURRENT) -> Index:
     """Open a version by its name, the published one (``current``) or the last one (``built``).
 
-    It counts as used, and is not cleaned up for a day.
-    Raises LookalikeError where there is none, or it is not complete.
+    It counts as used, so housekeeping keeps it for a day.
+    Raises LookalikeError if there is none, or it is not complete.
     """
     index = name_index(root, version)
     if version != index.version:
-        log.info(f"taking the {version} index, {index.version}")
+        log.info(f"using the {version} index, {index.version}")
     in_use(index.folder)
     index.verify()
     return index
 
 
 def name_index(root: DataRoot, version: str = CURRENT) -> Index:
-    """As ``open_index``, but the version itself is not looked at."""
+    """Like ``open_index``, but without looking at the version's files."""
     if version in (BUILT, CURRENT):
         try:
             version = (root.index / version).read_text(encoding="utf-8").strip()
@@ -265,7 +183,7 @@ def name_index(root: DataRoot, version: str = CURRENT) -> Index:
 
 
 def point_to_index(root: DataRoot, pointer: str, index: Index) -> None:
-    """Let ``built`` or ``current`` name ``index``, in one step."""
+    """Make ``built`` or ``current`` name ``index``, in one step."""
     write_text(root.index / pointer, index.version + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Who may do what on our pages: what Airflow lets them do with the two DAGs, and nothing across sites."""
+"""Who may do what on our pages: what Airflow allows them with the two DAGs, and nothing from other sites."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from fastapi import Depends, Header, HTTPException
 INDEX_DAG, QUERY_DAG = "similarity_index", "similarity_query"
 
 READ = [Depends(requires_access_dag("GET", DagAccessEntity.RUN, dag)) for dag in (INDEX_DAG, QUERY_DAG)]
-"""To see anything, icons included; without a login the answer is 401, whatever the address."""
+"""To see anything, even icons; without a login the answer is 401 for every address."""
 
 
 def from_our_pages(
     x_requested_with: Annotated[str, Header()] = "", sec_fetch_site: Annotated[str, Header()] = "same-origin"
 ) -> None:
-    """A page of another site can't set that header unasked, and is never let to."""
+    """Pages of other sites can't set this header without a CORS preflight, which we never grant."""
     if x_requested_with != "lookalike" or sec_fetch_site not in ("same-origin", "none"):
-        raise HTTPException(403, "This is done from Lookalike's own pages.")
+        raise HTTPException(403, "Use Lookalike's own pages for this.")
 
 
 ASK = [Depends(requires_access_dag("POST", DagAccessEntity.RUN, QUERY_DAG)), Depends(from_our_pages)]
-"""To upload a picture and ask about it."""
+"""To upload a query picture and search for it."""
 
 EDIT = [Depends(requires_access_dag("PUT", param_dag_id=INDEX_DAG)), Depends(from_our_pages)]
 """To make another version current."""

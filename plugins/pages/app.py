@@ -1,7 +1,7 @@
 """Lookalike's pages inside Airflow: gallery, picture, find, runs, quarantine.
 
-Every route needs a login and the right to read the DAGs. Nothing is found by a path of the request: pictures
-by their content hash, answers by their run, versions by their name.
+Every route needs a login and the right to read the DAGs. No path in a request names a file: pictures are
+found by content hash, answers by run, versions by name.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self'"
 )
 PAGE = 60
-"""Pictures on a page."""
+"""Pictures per page."""
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
-"""For what is named by its content."""
+"""For files that are named by their content."""
 
 app = FastAPI(
     title="Lookalike",
@@ -91,7 +91,7 @@ async def say_what_may_load(
 
 @app.exception_handler(LookalikeError)
 def tell(request: Request, error: LookalikeError) -> Response:
-    """What a person can mend is a sentence: on a page for who looks, as JSON for a script."""
+    """Show what a person can put right as a sentence: on a page, or as JSON for a script."""
     if request.method != "GET":
         return JSONResponse({"detail": str(error)}, 400)
     return _page(request, "problem.html", 404, problem=str(error), here="")
@@ -119,8 +119,8 @@ def gallery(
 
     def link(number: int) -> str:
         number = min(max(number, 1), shown.pages)
-        asked = {"class": class_, "folded": int(folded), "page": number, "version": version}
-        return "?" + urlencode(asked)
+        query = {"class": class_, "folded": int(folded), "page": number, "version": version}
+        return "?" + urlencode(query)
 
     return _page(
         request,
@@ -141,17 +141,17 @@ def gallery(
 def picture(request: Request, root: Root, id_: str, ask: Ask, version: str = CURRENT) -> Response:
     index = name_index(root, version)
     with open_gallery(index) as opened:
-        found = opened.picture(id_)
-        if not found:
+        row = opened.picture(id_)
+        if not row:
             raise LookalikeError(f"Index {index.version} holds no such picture: it may have been removed.")
-        neighbours, alike = opened.neighbours(found), opened.alike(found, PAGE)
+        neighbours, alike = opened.neighbours(row), opened.alike(row, PAGE)
     return _page(
         request,
         "picture.html",
         here="gallery",
         index=index,
         version=version,
-        picture=found,
+        picture=row,
         neighbours=neighbours,
         alike=alike,
         may_ask=ask,
@@ -174,7 +174,7 @@ def find(request: Request, ask: Ask) -> Response:
 
 @app.post("/uploads", dependencies=ASK)
 async def upload(request: Request, root: Root) -> dict[str, str]:
-    """Take a picture as the request's body; answer what the param ``query`` is to be."""
+    """Take a picture as the request's body; return the value for the param ``query``."""
     return {"query": await receive(request, root)}
 
 
@@ -186,7 +186,7 @@ def runs(request: Request, root: Root, edit: Annotated[bool, Depends(may_edit)])
 
 @app.get("/runs/{run}")
 def run(request: Request, root: Root, run: str, dag_id: str = QUERY_DAG) -> Response:
-    """What a DAG run made, or how far it is."""
+    """The answer of a DAG run, or its progress."""
     ours = dag_id in (INDEX_DAG, QUERY_DAG)
     answer = shelf.answer(root, run) if ours else None
     # An answer may outlive the version that gave it, and with that the pages of its pictures.
@@ -216,7 +216,7 @@ def report(root: Root, version: str) -> Response:
 
 @app.post("/versions/{version}/current", dependencies=EDIT)
 def make_current(root: Root, version: str) -> dict[str, str]:
-    """Let queries ask this version; it stays until pictures land that no version holds."""
+    """Make queries use this version, until a run with new pictures publishes another."""
     return {"version": publish(root, version).version}
 
 
@@ -235,14 +235,14 @@ def static(name: str) -> Response:
 
 @app.api_route("/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 def nothing(rest: str) -> None:
-    """Whatever is not here needs a login all the same."""
+    """Unknown addresses need a login, too."""
     raise HTTPException(404, "There is no such page.")
 
 
 def _file(file: Path, kind: str, headers: dict[str, str]) -> Response:
-    # Read at once: what is sent bit by bit may be cleaned up meanwhile. The largest have a few MB.
+    # Read at once: a file that is streamed may be cleaned up meanwhile. The largest have a few MB.
     try:
         content = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise HTTPException(404, "That file is not there.") from error
+        raise HTTPException(404, "There is no such file.") from error
     return Response(content, media_type=kind, headers=headers)

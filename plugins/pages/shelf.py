@@ -1,4 +1,4 @@
-"""Read what the pages show: versions, answers, quarantined files. No work here grows with the number of
+"""Read what the pages show: versions, answers, quarantined files. The work does not grow with the number of
 pictures."""
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 from jobs.base.errors import LookalikeError
 from jobs.store.answers import ANSWER, MONTAGE, Answer, read_answer
 from jobs.store.catalog import quarantine_file
+from jobs.store.manifest import Manifest
 from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
-from jobs.store.versions import Index, Manifest, name_index
+from jobs.store.versions import Index, name_index
 
 MOST_VERSIONS = 100
 Row = dict[str, Any]
@@ -25,14 +26,14 @@ def manifest(index: Index) -> Manifest:
 
 
 def versions(root: DataRoot) -> tuple[list[Row], list[str]]:
-    """The newest complete versions: manifest, run and time of publishing, what there is to look at;
-    and what is wrong with those that can't be read."""
+    """The newest complete versions, with manifest, run and time of publishing, and which files exist; and
+    the errors of those that can't be read."""
     try:
         current = name_index(root, CURRENT).version
     except LookalikeError:
         current = None
     folders = [folder for folder in root.index.glob("*") if CONTENT_NAME.fullmatch(folder.name)]
-    found, problems = [], []
+    rows, problems = [], []
     for index in map(Index, folders):
         if not index.manifest_file.is_file():
             continue
@@ -44,7 +45,7 @@ def versions(root: DataRoot) -> tuple[list[Row], list[str]]:
             continue
         run = published and published["run"]
         answer = root.query_folder(run) if run else None
-        found.append(
+        rows.append(
             {
                 **made,
                 "run": run,
@@ -54,12 +55,12 @@ def versions(root: DataRoot) -> tuple[list[Row], list[str]]:
                 "has_montage": bool(answer and (answer / MONTAGE).is_file()),
             }
         )
-    found.sort(key=lambda row: str(row["published_at"] or row["created"]), reverse=True)
-    return found[:MOST_VERSIONS], problems
+    rows.sort(key=lambda row: str(row["published_at"] or row["created"]), reverse=True)
+    return rows[:MOST_VERSIONS], problems
 
 
 def answer(root: DataRoot, run: str) -> Answer | None:
-    """The answer of a run whose montage is drawn; None before."""
+    """The answer of a run; None until its montage is drawn."""
     folder = root.query_folder(run)
     there = all((folder / name).is_file() for name in (ANSWER, MONTAGE))
     return read_answer(folder) if there else None

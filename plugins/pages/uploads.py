@@ -1,4 +1,4 @@
-"""Take in a picture that somebody asks about."""
+"""Receive an uploaded query picture."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from jobs.store.versions import name_index
 MAX_BYTES = 20_000_000
 PATIENCE_S = 30.0
 AT_ONCE = asyncio.Semaphore(2)
-"""Pictures that are decoded at once."""
+"""Limits how many pictures are decoded at once."""
 
 
 async def receive(request: Request, root: DataRoot) -> str:
     """Read the picture in the request's body; return what ``similarity_query`` takes as its query.
 
-    That is the id of a picture of the index where the bytes are the same, else the path of a copy
-    under ``uploads/``: decoded and encoded anew, in a process of its own with little memory and
-    time, because nobody vouches for the file and a decoder may crash.
+    That is the id of the picture in the index with the same bytes, or else the path of a copy under
+    ``uploads/``. The copy is decoded and encoded again in a separate process with limits on memory and
+    time, because the file is untrusted and may crash a decoder.
 
     Raises HTTPException with a sentence.
     """
@@ -41,8 +41,8 @@ async def receive(request: Request, root: DataRoot) -> str:
 
 def _known(root: DataRoot, content: bytes) -> str | None:
     with open_gallery(name_index(root)) as gallery:
-        found = gallery.picture(content_id(content))
-    return str(found["id"]) if found else None
+        picture = gallery.picture(content_id(content))
+    return str(picture["id"]) if picture else None
 
 
 async def _kept(root: DataRoot, content: bytes) -> str:
@@ -58,12 +58,12 @@ async def _kept(root: DataRoot, content: bytes) -> str:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            said, wrong = await asyncio.wait_for(process.communicate(content), PATIENCE_S)
+            output, errors = await asyncio.wait_for(process.communicate(content), PATIENCE_S)
         except TimeoutError as error:
             process.kill()
             await process.wait()
             raise HTTPException(400, "The picture takes too long to decode.") from error
     if process.returncode == 0:
-        return said.decode().strip()
-    sentence = re.search("^error: (.*)$", wrong.decode(errors="replace"), re.MULTILINE)
+        return output.decode().strip()
+    sentence = re.search("^error: (.*)$", errors.decode(errors="replace"), re.MULTILINE)
     raise HTTPException(400, sentence[1] if sentence else "The file crashes the decoder.")

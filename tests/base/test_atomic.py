@@ -127,7 +127,7 @@ def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_of_a_live_on
 
 
 @KINDS
-def test_a_name_that_begins_alike_is_another_name(tmp_path: Path, kind: str) -> None:
+def test_a_name_with_the_same_beginning_is_another_name(tmp_path: Path, kind: str) -> None:
     for name in ("part-1", "part[1]"):
         with writer(tmp_path / name, kind) as killed:
             killed.kill()
@@ -183,7 +183,7 @@ def test_a_writer_that_is_swept_before_it_holds_its_lock_begins_again(
     assert os.listdir(tmp_path) == ["target"]
 
 
-def test_what_is_being_removed_can_not_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_being_removed_can_not_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / ".tmp-target-01234567"
     own.mkdir()
     delete, removed = shutil.rmtree, []
@@ -347,7 +347,7 @@ def write_again(target: Path) -> None:
         (staging / "x").write_text("same")
 
 
-def test_what_is_removed_is_absent_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_target_is_absent_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / ("long" * 62)
     (target / "deep").mkdir(parents=True)
     delete, seen = shutil.rmtree, []
@@ -362,7 +362,7 @@ def test_what_is_removed_is_absent_at_once(tmp_path: Path, monkeypatch: pytest.M
     assert seen == [False] and os.listdir(tmp_path) == []
 
 
-def test_a_link_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+def test_a_link_is_removed_and_its_target_stays(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     write_text(tmp_path / "folder" / "file", "x")
     for target in ("folder", "folder/file", "nothing"):
@@ -372,14 +372,14 @@ def test_a_link_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
         assert os.listdir(tmp_path) == ["folder"] and os.listdir(tmp_path / "folder") == ["file"]
 
 
-def test_what_stays_in_part_is_told_and_removed_later(
+def test_a_partial_removal_is_reported_and_finished_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "version"
     target.mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
-        with pytest.raises(LookalikeError, match=r"/\.tmp-version-\w+ can't be removed \(not all of it"):
+        with pytest.raises(LookalikeError, match=r"/\.tmp-version-\w+ can't be removed \(part of it"):
             remove(target)
     (left,) = tmp_path.iterdir()
     remove(left)

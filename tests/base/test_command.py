@@ -74,7 +74,7 @@ def test_a_command_line_reads_what_a_form_gives(given: list[str], read: dict[str
 
 
 @pytest.mark.parametrize("given", ["--k=many", "--source=web", "--with-test=perhaps", "--unknown=1"])
-def test_what_is_no_value_at_all_is_refused(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_value_of_the_wrong_type_is_refused(given: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = step_parser("x", None, options.K, options.SOURCE, options.WITH_TEST)
     with pytest.raises(SystemExit) as ended:
         run_step(parser, vars, [given])
@@ -82,7 +82,7 @@ def test_what_is_no_value_at_all_is_refused(given: str, capsys: pytest.CaptureFi
     assert given.partition("=")[0] in capsys.readouterr().err
 
 
-def test_a_step_hands_on_what_it_returns(tmp_path: Path) -> None:
+def test_a_step_returns_its_result_to_airflow(tmp_path: Path) -> None:
     parser = step_parser("x", None)
     add_name(parser, "--vectors", "the vectors", "current")
 
@@ -96,7 +96,7 @@ def test_a_step_hands_on_what_it_returns(tmp_path: Path) -> None:
     assert json.loads(result.read_text()) == {"vectors": "abc"}
 
 
-def test_a_failed_step_hands_on_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_step_returns_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def step(given: argparse.Namespace) -> None:
         raise LookalikeError("No cat is a dog: choose another.")
 

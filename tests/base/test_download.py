@@ -144,7 +144,7 @@ def test_closed_port_is_found_out_fast(
         with pytest.raises(UnreachableError, match="ConnectionError"):
             fetch(url, tmp_path / "weights.pth", patience_s=0.5)
     assert time.monotonic() - started < 2
-    assert "trying again" in caplog.text
+    assert "retrying" in caplog.text
     assert "secret" not in caplog.text
 
 
@@ -211,7 +211,7 @@ def test_progress_is_logged_in_megabytes(
     assert "3 MB in 0:0" in caplog.text
 
 
-def test_unwritable_place_is_said(server: LocalServer, tmp_path: Path) -> None:
+def test_unwritable_target_is_reported(server: LocalServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(LookalikeError, match="cannot be written"):
         fetch(server.reply("/weights.pth", Reply(BODY)), tmp_path / "file" / "weights.pth")

@@ -26,11 +26,11 @@ for file in sorted(pathlib.Path("/data/spark-events").iterdir()):
 
 
 def test_the_demo_runs_on_both_workers(containers: Containers, show: Callable[[str], None]) -> None:
-    said = containers.make("demo-cluster")
+    output = containers.make("demo-cluster")
     montage = PROJECT / "cluster-montage.png"
     with Image.open(montage) as image:
         assert image.width > 1000
-    assert str(montage) in said and "rank" in said
+    assert str(montage) in output and "rank" in output
     events = [
         json.loads(line)
         for line in containers.python("scheduler", EVENTS).splitlines()

@@ -89,7 +89,7 @@ def test_pictures_that_land_while_the_triggerer_is_stopped_are_indexed(
     until(lambda: len(containers.airflow.runs(INDEX)) > earlier, 180, "a run for what landed")
     run = containers.airflow.runs(INDEX)[-1]["dag_run_id"]
     assert containers.end(run) == "success", containers.states(run)
-    told = containers.published()
-    assert told["images"] == before + len(pictures)
-    assert told["embedded"] == told["embedded once"]
-    show(f"{before} pictures became {told['images']}")
+    facts = containers.published()
+    assert facts["images"] == before + len(pictures)
+    assert facts["embedded"] == facts["embedded once"]
+    show(f"{before} pictures became {facts['images']}")

@@ -46,6 +46,6 @@ def test_a_full_disk(
     built.shell("api-server", "rm /data/ballast")
     assert built.end(built.airflow.trigger(QUERY), QUERY) == "success"
     assert built.end(built.build(**params)) == "success"
-    told = built.published()
-    assert told["version"] != before["version"] and told["embedded"] == told["embedded once"]
-    show(f"{failed} failed, {before['version']} stayed published; then {told['version']}")
+    facts = built.published()
+    assert facts["version"] != before["version"] and facts["embedded"] == facts["embedded once"]
+    show(f"{failed} failed, {before['version']} stayed published; then {facts['version']}")

@@ -45,8 +45,8 @@ def test_every_query_is_answered_from_one_complete_version(
     assert [containers.airflow.state(INDEX, run) for run in builds] == ["success", "success"]
     for run in queries:
         assert containers.end(run, QUERY) == "success"
-    said = containers.python("api-server", ANSWERS)
-    answers = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
+    output = containers.python("api-server", ANSWERS)
+    answers = [json.loads(line) for line in output.splitlines() if line.startswith("[")]
     assert len(answers) == len(queries) + 3  # each index run asks too
     for name, _, k, found, known in answers:
         assert found == k + 1 and known, name

@@ -60,7 +60,7 @@ def test_one_port_is_published_on_this_machine_alone(containers: Containers) -> 
     assert published == {("127.0.0.1", containers.environment["LOOKALIKE_PORT"])}
 
 
-def test_nobody_is_root_and_nobody_can_become_it(containers: Containers) -> None:
+def test_no_container_runs_as_root_or_can_become_root(containers: Containers) -> None:
     ours = [name for name in containers.compose("config", "--services").split() if name != "postgres"]
     for service in ours:
         for container in containers.containers(service):
@@ -80,7 +80,7 @@ def test_the_database_is_reached_by_airflow_alone(containers: Containers) -> Non
     assert "unknown" in said
 
 
-def test_another_password_of_the_database_is_told_in_a_sentence(containers: Containers) -> None:
+def test_another_password_of_the_database_is_reported_in_a_sentence(containers: Containers) -> None:
     other = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=postgresql+psycopg2://airflow:guessed@postgres/airflow"
     said = containers.compose(
         *("run", "--rm", "-T", "init", "bash", "-c", f"{other} python -m cluster.init 2>&1 || true")

@@ -1,4 +1,4 @@
-"""Airflow on PostgreSQL loses its scheduler and its database amid a run, and the run ends well."""
+"""Airflow on PostgreSQL loses its scheduler and its database during a run, and the run succeeds."""
 
 from __future__ import annotations
 

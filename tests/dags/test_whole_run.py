@@ -24,11 +24,11 @@ class Runs:
         self.root = DataRoot(folder / "data")
         self.home = folder / "airflow"
         self.log = self.home / "run.log"
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def run(self, dag_id: str, **conf: Any) -> DagRun:
-        self.said = []
-        return run_dag(dag_id, conf, self.home, self.said.append)
+        self.lines = []
+        return run_dag(dag_id, conf, self.home, self.lines.append)
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +73,12 @@ def test_the_sample_goes_from_pictures_to_a_montage(runs: Runs, sample_run: DagR
     page = index.report_file.read_text()
     assert index.version in page and page.count("data:image/jpeg") >= 6
 
-    told = json.loads((sample_run.answer / "neighbours.json").read_text())
-    assert told["method"] == "sketch"
-    assert told["index"]["version"] == index.version
-    distances = [neighbour["distance"] for neighbour in told["neighbours"]]
+    answer = json.loads((sample_run.answer / "neighbours.json").read_text())
+    assert answer["method"] == "sketch"
+    assert answer["index"]["version"] == index.version
+    distances = [neighbour["distance"] for neighbour in answer["neighbours"]]
     assert len(distances) == 5 and distances == sorted(distances)
-    assert told["query"]["id"] not in {neighbour["id"] for neighbour in told["neighbours"]}
+    assert answer["query"]["id"] not in {neighbour["id"] for neighbour in answer["neighbours"]}
     with Image.open(sample_run.answer / "montage.png") as montage:
         assert montage.format == "PNG" and montage.width > 1000
 
@@ -90,7 +90,7 @@ def test_the_log_is_fit_for_people(sample_run: DagRun, runs: Runs) -> None:
     assert "INFO SparkContext" not in log and "INFO BlockManager" not in log
 
 
-def test_a_second_run_computes_nothing_anew_and_publishes_the_same(runs: Runs, sample_run: DagRun) -> None:
+def test_a_second_run_computes_nothing_and_publishes_the_same_version(runs: Runs, sample_run: DagRun) -> None:
     index = open_index(runs.root)
     before = {file: file.stat().st_mtime_ns for file in runs.root.root.rglob("*") if "shard-" in file.name}
     before[index.manifest_file] = index.manifest_file.stat().st_mtime_ns
@@ -109,20 +109,20 @@ def test_the_query_dag_answers_for_a_picture_that_is_not_in_the_index(
         image.convert("RGB").resize((200, 150)).save(tmp_path / "it's a 写真.png")
     run = runs.run("similarity_query", query=str(tmp_path / "it's a 写真.png"), k=3)
     assert run.succeeded, runs.log.read_text()[-8000:]
-    told = json.loads((run.answer / "neighbours.json").read_text())
-    assert told["query"]["id"] is None
-    assert len(told["neighbours"]) == 3
-    assert source["class_name"] in {neighbour["class_name"] for neighbour in told["neighbours"]}
+    answer = json.loads((run.answer / "neighbours.json").read_text())
+    assert answer["query"]["id"] is None
+    assert len(answer["neighbours"]) == 3
+    assert source["class_name"] in {neighbour["class_name"] for neighbour in answer["neighbours"]}
     assert (run.answer / "montage.png").is_file() and (run.answer / "query.jpg").is_file()
 
 
-def test_an_empty_folder_fails_with_a_sentence_and_spoils_nothing(
+def test_an_empty_folder_fails_with_a_sentence_and_keeps_the_published_index(
     runs: Runs, sample_run: DagRun, tmp_path: Path
 ) -> None:
     index = open_index(runs.root)
     run = runs.run("similarity_index", source="folder", folder=str(tmp_path))
     assert not run.succeeded
-    assert any(f"no picture file in {tmp_path}: put pictures there." in line for line in runs.said)
+    assert any(f"no picture file in {tmp_path}: put pictures there." in line for line in runs.lines)
     assert open_index(runs.root) == index
 
 
@@ -148,7 +148,7 @@ def test_real_cars_with_imagenet_weights(
     assert any(line.startswith("  300 pictures in 0:") and line.endswith("pictures/s") for line in lines), (
         lines
     )
-    told = json.loads((run.answer / "neighbours.json").read_text())
-    assert len(told["neighbours"]) == 5
+    answer = json.loads((run.answer / "neighbours.json").read_text())
+    assert len(answer["neighbours"]) == 5
     # Cars look alike to ImageNet's weights, but not the same: unit vectors some way apart.
-    assert all(0.05 < neighbour["distance"] < 1 for neighbour in told["neighbours"])
+    assert all(0.05 < neighbour["distance"] < 1 for neighbour in answer["neighbours"])

@@ -85,7 +85,7 @@ def test_housekeeping_is_nightly_by_the_rule_of_its_step_and_not_at_once(dagbag:
         {"seed": -1},
     ],
 )
-def test_the_form_refuses_senseless_values(dagbag: DagBag, conf: dict[str, object]) -> None:
+def test_the_form_refuses_values_out_of_range(dagbag: DagBag, conf: dict[str, object]) -> None:
     params = dagbag.dags["similarity_index"].params
     for name, value in conf.items():
         with pytest.raises(ParamValidationError):
@@ -130,16 +130,16 @@ def arguments_of(dagbag: DagBag, dag_id: str, task_id: str) -> list[str]:
     return step.application_args
 
 
-def test_spark_steps_are_told_what_they_work_on(dagbag: DagBag) -> None:
+def test_spark_steps_are_given_the_names_they_work_on(dagbag: DagBag) -> None:
     """By what the tasks before them returned, never by a pointer that another run may move."""
-    told = {
+    results = {
         "vectors": {"catalog": "embed", "fingerprint": "embed"},
         "calibrate": {"vectors": "vectors"},
         "index": {"vectors": "vectors", "calibration": "calibrate"},
         "neighbours": {"index-version": "index"},
         "query": {"index-version": "index"},
     }
-    for task_id, names in told.items():
+    for task_id, names in results.items():
         arguments = arguments_of(dagbag, "similarity_index", task_id)
         for name, giver in names.items():
             value = f"{{{{ ti.xcom_pull(task_ids='{giver}')['{name.replace('-', '_')}'] }}}}"

@@ -194,7 +194,7 @@ def test_fingerprint_is_of_the_backbone(change: dict[str, object]) -> None:
     assert Model(other, NOTHING).fingerprint != Model(RESNET18, NOTHING).fingerprint
 
 
-def test_description_tells_people_what_it_is() -> None:
+def test_description_names_the_model_for_people() -> None:
     told = toy_model().description
     assert told["architecture"] == "toy"
     assert (told["title"], told["licence"]) == ("Toy", "none")
@@ -286,7 +286,7 @@ def assert_is_embedded_alike(root: DataRoot, model: Model, files: list[Path], co
     assert copy.read_bytes() == resized_file(root, model.resized, content_id(content)).read_bytes()
 
 
-def test_index_of_a_backbone_that_this_release_lacks_is_said(tmp_path: Path) -> None:
+def test_an_index_of_an_unknown_backbone_is_reported(tmp_path: Path) -> None:
     described = {**toy_model().description, "runtimes": ["OpenVINO"]}
     with pytest.raises(LookalikeError, match=r"^backbone 'toy' is unknown: choose one of resnet18\.$"):
         embed_single(DataRoot(tmp_path), described, b"", tmp_path / "query.jpg")  # type: ignore[arg-type]

@@ -137,7 +137,7 @@ def test_crop_is_that_of_torchvisions_preset(files: list[Path], imagenet_weights
 
 
 def test_measures_tell_what_is_not_equal(expected: Floats) -> None:
-    """Another picture's embedding, and neighbours of embeddings that are a little spoilt."""
+    """Another picture's embedding, and the neighbours of slightly changed embeddings."""
     assert cosines(np.roll(expected, 1, axis=0), expected).mean() < 0.95
     noise = np.random.default_rng(0).normal(size=expected.shape).astype(np.float32)
     assert overlap(expected + 0.2 * noise, expected) < 0.95 < overlap(expected, expected)

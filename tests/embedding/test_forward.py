@@ -103,7 +103,8 @@ def test_torch_takes_the_processors_numbers_for_what_they_are(pixels: Pixels) ->
     forward, _ = torch_forward(network(), RESNET18, "fp32", "cpu")
     values = torch.from_numpy(pixels[:4]).permute(0, 3, 1, 2).double() / 255
     mean, std = (
-        torch.tensor(told)[:, None, None].double() for told in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        torch.tensor(output)[:, None, None].double()
+        for output in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     )
     with torch.inference_mode():
         expected = network().double()((values - mean) / std).float().numpy()
@@ -159,7 +160,7 @@ def test_what_a_call_returned_stays_as_it_was(passes: dict[int, Forward], pixels
     assert_equal_to_the_bit(first, kept)
 
 
-def test_what_is_kept_needs_no_weights_again_and_computes_the_same(
+def test_a_kept_conversion_needs_no_weights_and_computes_the_same(
     tmp_path: Path, passes: dict[int, Forward], pixels: Pixels, precision: str
 ) -> None:
     def no_network() -> torch.nn.Module:
@@ -172,7 +173,7 @@ def test_what_is_kept_needs_no_weights_again_and_computes_the_same(
         assert [path.name for path in folder.parent.iterdir()] == ["openvino"]
 
 
-def test_what_was_kept_and_is_damaged_is_made_again(
+def test_a_corrupt_conversion_is_made_again(
     tmp_path: Path, passes: dict[int, Forward], pixels: Pixels, precision: str
 ) -> None:
     folder = tmp_path / "openvino"
@@ -185,7 +186,7 @@ def test_what_was_kept_and_is_damaged_is_made_again(
         assert (folder / WEIGHTS).read_bytes() == whole
 
 
-def test_runtimes_are_told_with_version_and_precision(
+def test_runtimes_are_named_with_version_and_precision(
     named: dict[int, tuple[Forward, str]], precision: str
 ) -> None:
     expected = f"OpenVINO {version('openvino')}, {precision}"
@@ -209,8 +210,8 @@ except LookalikeError as error:
 def test_bf16_is_refused_where_the_processor_lacks_it() -> None:
     """As OpenVINO sees an older processor; before any weights are loaded."""
     old = os.environ | {"OV_CPU_MAX_ISA": "AVX2"}
-    told = subprocess.check_output([sys.executable, "-c", REFUSED], env=old, text=True)
-    assert told == "precision is bf16, which this processor does not compute: choose fp32.\n"
+    output = subprocess.check_output([sys.executable, "-c", REFUSED], env=old, text=True)
+    assert output == "precision is bf16, which this processor does not compute: choose fp32.\n"
 
 
 BUILT = """
@@ -226,7 +227,7 @@ print(forward(np.zeros((1, 224, 224, 3), np.uint8)).shape)
 """
 
 
-def test_nobody_is_told_that_openvino_is_used(tmp_path: Path) -> None:
+def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
     """Its telemetry would leave a folder in the home, and send what it finds to Google Analytics."""
     homed = os.environ | {"HOME": str(tmp_path)}
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):

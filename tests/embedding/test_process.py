@@ -1,4 +1,4 @@
-"""The process that embeds: what crashes it, kills it or fills the disk costs little and is told."""
+"""The embedding process: a crash, a kill or a full disk costs little and is reported."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_picture_that_crashes_the_decoder_is_quarantined_and_the_rest_embedded(
         (pictures / f"hostile{number}.jpg").write_bytes(content)
     root = take_in(tmp_path)
     monkeypatch.setattr("jobs.embedding.process._serve", crashing.serve)
-    told = embed_catalog(root, MODEL)
-    assert (told["embedded"], told["quarantined"]) == (COUNT, 2)
+    result = embed_catalog(root, MODEL)
+    assert (result["embedded"], result["quarantined"]) == (COUNT, 2)
     reasons = {Path(row["path"]).name: row["reason"] for row in read_catalog(root) if row["reason"]}
     assert reasons == {f"hostile{number}.jpg": f"crashes the decoder ({name})" for number in range(2)}
     assert store_of(root).ids() == {content_id(file.read_bytes()) for file in pictures.glob("[0-9]*.jpg")}
@@ -78,7 +78,7 @@ def test_crash_that_no_picture_is_to_blame_for_is_said(
     write_pictures(tmp_path / "pictures", 3)
     root = take_in(tmp_path)
     monkeypatch.setattr("jobs.embedding.process._serve", crashing.serve_and_crash_forward)
-    with pytest.raises(LookalikeError, match="ended by SIGSEGV and no picture is to blame"):
+    with pytest.raises(LookalikeError, match=r"crashed \(SIGSEGV\), not because of a picture"):
         embed_catalog(root, MODEL)
     assert store_of(root).ids() == set()
 

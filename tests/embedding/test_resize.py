@@ -115,7 +115,7 @@ def test_jpeg_stands_as_pillow_turns_it(fast: Decode, orientation: int, mode: st
     np.testing.assert_array_equal(found, by_pillow(content))
 
 
-def test_what_is_no_common_jpeg_is_left_to_pillow(fast: Decode) -> None:
+def test_unusual_jpegs_are_left_to_pillow(fast: Decode) -> None:
     image = photo(2, (50, 37))
     others = {
         "CMYK": encoded(image.convert("CMYK"), "JPEG"),
@@ -138,7 +138,7 @@ def outcome(decode: Decode, content: bytes) -> NDArray[np.uint8] | str:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seed", range(4))
-def test_corrupt_jpeg_is_what_it_is_to_pillow(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_corrupt_jpeg_is_decoded_or_refused_as_by_pillow(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same pixels, or the same reason why not."""
     monkeypatch.setattr("jobs.intake.decode.MAX_PIXELS", 1_000_000)  # quick, whatever size a header claims
     chance, image = random.Random(seed), photo(seed, (64, 45))
@@ -268,7 +268,7 @@ class Watched(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @pytest.mark.parametrize("size", [(20_000, 1), (1, 20_000), (50_000, 3)])
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_picture_like_a_thread_does_not_fill_the_memory(geometry: str, size: tuple[int, int]) -> None:
+def test_a_long_thin_picture_does_not_fill_the_memory(geometry: str, size: tuple[int, int]) -> None:
     thread = from_image(Image.new("RGB", size, "red"))
     with Watched() as watched:  # type: ignore[no-untyped-call]
         resized = resize(thread, RESNET18, geometry)

@@ -106,9 +106,9 @@ from jobs.embedding.weights import find_weights
 find_weights("random", RESNET18), find_weights({str(tmp_path / "weights.pth")!r}, RESNET18)
 print(*sys.modules)
 """
-    told = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert "jobs.embedding.weights" in told
-    assert not {"torch", "torchvision", "numpy"} & set(told)
+    modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "jobs.embedding.weights" in modules
+    assert not {"torch", "torchvision", "numpy"} & set(modules)
 
 
 @pytest.mark.parametrize("content", [b"", b"other"])
@@ -176,7 +176,7 @@ def test_folder_is_refused(tmp_path: Path) -> None:
         bytes(500),
     ],
 )
-def test_file_that_is_no_state_dict_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_state_dict_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
     assert "is not a state dict of resnet18" in refusal(path)
@@ -188,7 +188,7 @@ def test_picture_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("new_format", [True, False])
-def test_damaged_file_is_refused(tmp_path: Path, new_format: bool) -> None:
+def test_corrupt_file_is_refused(tmp_path: Path, new_format: bool) -> None:
     path, chance = tmp_path / "weights.pth", random.Random(0)
     torch.save({"fc.bias": torch.ones(3)}, path, _use_new_zipfile_serialization=new_format)
     whole = path.read_bytes()
@@ -302,21 +302,21 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offline
         yield Offline(replace(RESNET18, imagenet=there), tmp_path / "checkpoints" / name)
 
 
-def test_unreachable_imagenet_weights_are_said_with_a_way_out(offline: Offline) -> None:
+def test_unreachable_imagenet_weights_are_reported_with_what_to_do(offline: Offline) -> None:
     with pytest.raises(UnreachableError) as caught:
         offline.find()
     assert "127.0.0.1 cannot be reached for resnet18-f37072fd.pth" in str(caught.value)
     assert f"put the file at {offline.cached}" in str(caught.value)
 
 
-def test_random_weights_stand_in_with_a_warning_where_that_is_wished(
+def test_random_weights_replace_imagenets_with_a_warning_if_allowed(
     offline: Offline, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = offline.find(random_if_unreachable=True)
     assert found == find_weights("random", RESNET18)
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warned) == 1
-    assert "random weights stand in" in warned[0]
+    assert "the sample uses random weights" in warned[0]
     assert str(offline.cached) in warned[0]
 
 

@@ -102,7 +102,7 @@ def test_housekeeping_leaves_what_was_published(root: DataRoot) -> None:
     assert published and published["run"] == RUN
 
 
-def test_one_run_brings_it_up_to_date(root: DataRoot, spark: object) -> None:
+def test_one_run_updates_the_reference(root: DataRoot, spark: object) -> None:
     embedded = take_in(root)
     assert find_changes(root, FINGERPRINT) == Changes(None, PICTURES, 0, 0)
     vectors = assemble_vectors(root, FINGERPRINT, catalog=embedded["catalog"])

@@ -109,11 +109,11 @@ def test_link_and_device_are_refused(tmp_path: Path, kind: int) -> None:
 @pytest.mark.parametrize(
     ("names", "match"),
     [
-        (["a", "a"], "comes twice"),
-        (["a/b", "a//b"], "comes twice"),
-        (["a/b", "a\\b"], "comes twice"),
-        (["a/b", "a"], "comes twice"),
-        (["a", "a/"], "comes twice"),
+        (["a", "a"], "appears twice"),
+        (["a/b", "a//b"], "appears twice"),
+        (["a/b", "a\\b"], "appears twice"),
+        (["a/b", "a"], "appears twice"),
+        (["a", "a/"], "appears twice"),
         (["a", "a/b"], "inside another file"),
     ],
 )
@@ -147,25 +147,25 @@ def test_bomb_that_lies_about_its_size_is_refused(tmp_path: Path, declared: int)
     content = archive.read_bytes()
     assert content.count(true) == 2  # the member's own header and the directory
     archive.write_bytes(content.replace(true, lie))
-    refused(archive, "is damaged", max_bytes=30_000_000)
+    refused(archive, "is corrupt", max_bytes=30_000_000)
 
 
-def test_damaged_content_is_refused(tmp_path: Path) -> None:
+def test_corrupt_content_is_refused(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "a.zip", [("a", b"text" * 50)], zipfile.ZIP_STORED)
     archive.write_bytes(archive.read_bytes().replace(b"texttext", b"textTEXT", 1))
-    refused(archive, "is damaged .*CRC")
+    refused(archive, "is corrupt .*CRC")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>busy</html>", b"PK\x03\x04 and no more"])
-def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_zip_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.zip").write_bytes(content)
-    refused(tmp_path / "a.zip", "no zip archive")
+    refused(tmp_path / "a.zip", "not a zip archive")
 
 
 def test_cut_archive_is_refused(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "a.zip", [("a", random.Random(0).randbytes(10_000))])
     archive.write_bytes(archive.read_bytes()[:5_000])
-    refused(archive, "no zip archive")
+    refused(archive, "not a zip archive")
 
 
 def test_any_flipped_byte_unpacks_or_is_refused(tmp_path: Path) -> None:
@@ -187,11 +187,11 @@ def test_any_flipped_byte_unpacks_or_is_refused(tmp_path: Path) -> None:
             assert not target.exists()
 
 
-def test_missing_archive_is_said(tmp_path: Path) -> None:
+def test_missing_archive_is_reported(tmp_path: Path) -> None:
     refused(tmp_path / "a.zip", "No such file")
 
 
-def test_small_disk_is_said_before_unpacking(tmp_path: Path) -> None:
+def test_too_small_a_disk_is_reported_before_unpacking(tmp_path: Path) -> None:
     exabyte = zipfile.ZipInfo("a")
     exabyte.extra = struct.pack("<HHQ", 1, 8, 10**18)  # Zip64's field for the unpacked size
     archive = zipped(tmp_path / "a.zip", [(exabyte, b"text")])

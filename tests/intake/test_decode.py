@@ -89,13 +89,13 @@ def test_truncated_picture_of_another_format_is_refused(format: str) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"\xff", bytes(1000), random.Random(0).randbytes(5000), b"hello\n" * 99]
 )
-def test_what_is_no_picture_is_refused(content: bytes) -> None:
+def test_a_file_that_is_not_a_picture_is_refused(content: bytes) -> None:
     assert refusal(content) == "not a picture of a known format"
     with pytest.raises(BadPictureError, match=r"^not a picture of a known format$"):
         read_header(io.BytesIO(content))
 
 
-def test_text_named_jpg_is_refused_and_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+def test_text_named_jpg_is_refused_and_an_empty_file_is_called_empty(tmp_path: Path) -> None:
     text, empty = tmp_path / "text.jpg", tmp_path / "empty.jpg"
     text.write_text("this is no picture")
     empty.touch()
@@ -158,14 +158,14 @@ def test_palette_keeps_its_colours() -> None:
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_what_is_transparent_lies_on_white(format: str) -> None:
+def test_transparency_is_put_on_white(format: str) -> None:
     rgba = Image.fromarray(np.array([[[0, 0, 255, 0], [0, 0, 255, 128], [0, 0, 255, 255]]], np.uint8))
     assert pixels(encoded(rgba, format)).tolist() == [[list(WHITE), [127, 127, 255], list(BLUE)]]
     grey = Image.merge("LA", (Image.new("L", (1, 1), 40), Image.new("L", (1, 1), 0)))
     assert pixels(encoded(grey, format)).tolist() == [[list(WHITE)]]
 
 
-def test_transparent_webp_lies_on_white() -> None:
+def test_a_transparent_webp_is_put_on_white() -> None:
     assert (pixels(encoded(Image.new("RGBA", (8, 8), (9, 9, 9, 0)), "WEBP", lossless=True)) == 255).all()
 
 
@@ -197,7 +197,7 @@ def test_rotated_photo_stands_upright(format: str, orientation: int) -> None:
     "exif", [b"", b"garbage", b"II*\0", b"II*\0\x08\0\0\0\x05\0\x12\x01", b"MM\0*\xff\xff\xff\xff"]
 )
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_photo_with_broken_exif_is_used_as_it_lies(exif: bytes) -> None:
+def test_photo_with_broken_exif_is_used_as_stored(exif: bytes) -> None:
     plain, payload = encoded(picture(), "JPEG"), b"Exif\0\0" + exif
     content = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + plain[2:]
     assert (pixels(content) == pixels(plain)).all()

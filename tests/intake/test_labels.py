@@ -55,7 +55,7 @@ def test_columns_are_known_by_any_of_their_names(tmp_path: Path, image: str, lab
     assert rows(tmp_path, f"{label},{image}\nred,a.jpg\n") == [(2, "a.jpg", "red", None)]
 
 
-def test_extra_columns_are_passed_over(tmp_path: Path) -> None:
+def test_extra_columns_are_ignored(tmp_path: Path) -> None:
     assert rows(tmp_path, "note,image,x,label,\nhello,a.jpg,3,red,\n") == [(2, "a.jpg", "red", None)]
 
 
@@ -86,7 +86,7 @@ def test_file_that_is_not_utf8_is_refused(tmp_path: Path, encoding: str) -> None
 
 
 @pytest.mark.parametrize("lines_before", [0, 2_500])
-def test_byte_that_is_not_utf8_is_told_by_its_place(tmp_path: Path, lines_before: int) -> None:
+def test_byte_that_is_not_utf8_is_reported_with_its_position(tmp_path: Path, lines_before: int) -> None:
     before = b"image,label\n" + b"a.jpg,x\n" * lines_before + b"caf"
     assert f"is not UTF-8 (byte 0xe9 at {len(before)})" in refusal(tmp_path, before + b"\xe9.jpg,x\n")
 
@@ -133,7 +133,7 @@ def test_empty_cells_label_nothing_and_are_listed(tmp_path: Path) -> None:
     assert join.unmatched_files == ["b.jpg", "c.jpg"]
 
 
-def test_what_has_no_partner_is_listed_on_both_sides() -> None:
+def test_unmatched_rows_and_unmatched_files_are_listed() -> None:
     join = joined([("a.jpg", "red"), ("gone.jpg", "blue")], ["a.jpg", "new.jpg"])
     assert join.labels == {"a.jpg": "red"}
     assert unmatched(join) == [(3, "gone.jpg", "no such picture")]
@@ -167,7 +167,7 @@ def test_picture_is_named_by_its_path_or_its_bare_name(named: str) -> None:
 def test_bare_name_of_several_pictures_names_none_of_them() -> None:
     join = joined([("a.jpg", "red"), ("y/a.jpg", "blue")], ["x/a.jpg", "y/a.jpg"])
     assert join.labels == {"y/a.jpg": "blue"}
-    assert unmatched(join) == [(2, "a.jpg", "name borne by 2 pictures")]
+    assert unmatched(join) == [(2, "a.jpg", "2 pictures have this name")]
     assert join.unmatched_files == ["x/a.jpg"]
 
 
@@ -224,7 +224,7 @@ def test_file_that_holds_no_class_names_is_refused(tmp_path: Path) -> None:
         read_class_names(file)
 
 
-def test_class_names_with_damaged_compression_are_refused(tmp_path: Path) -> None:
+def test_class_names_with_corrupt_compression_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "meta.mat"
     names = np.array([f"name {n}" for n in range(20)], object)
     scipy.io.savemat(file, {"class_names": names}, do_compression=True)

@@ -38,8 +38,8 @@ def test_the_inbox_may_be_a_link_to_a_folder_elsewhere(root: DataRoot, tmp_path:
     assert [row["status"] for row in read_catalog(root)] == ["ok", "ok"]
 
 
-def test_an_inbox_that_is_not_there_is_asked_for(root: DataRoot) -> None:
-    with pytest.raises(LookalikeError, match="inbox is not a folder: make it and put pictures there"):
+def test_a_missing_inbox_is_reported(root: DataRoot) -> None:
+    with pytest.raises(LookalikeError, match="inbox is not a folder: create it and put pictures there"):
         find_source("inbox", root)
 
 
@@ -61,7 +61,7 @@ def test_labels_land_before_or_after_their_pictures(root: DataRoot, first: str) 
     assert labels == {"other.png": None, "red.png": "Red"}
 
 
-def test_what_is_quarantined_is_listed_with_its_reason(root: DataRoot) -> None:
+def test_quarantined_files_are_listed_with_their_reasons(root: DataRoot) -> None:
     write_pictures(root.inbox, 2)
     (root.inbox / 'odd, "name".jpg').write_bytes(b"")
     build_catalog(find_source("inbox", root), root, max_quarantined=0.5)

@@ -1,4 +1,4 @@
-"""Labels and archives that nobody would think of, made up by Hypothesis."""
+"""Labels and archives that Hypothesis makes up."""
 
 from __future__ import annotations
 

@@ -202,9 +202,9 @@ def test_wrong_hash_is_given_up(server: LocalServer, root: DataRoot, monkeypatch
     assert list((root.sources / "stanford_cars").iterdir()) == []
 
 
-def test_damaged_archive_is_said_and_deleted(server: LocalServer, root: DataRoot) -> None:
+def test_corrupt_archive_is_reported_and_deleted(server: LocalServer, root: DataRoot) -> None:
     server.reply(STORAGE, Reply(b"<html>welcome to the hotel</html>"))
-    with pytest.raises(LookalikeError, match="no zip archive"):
+    with pytest.raises(LookalikeError, match="not a zip archive"):
         stanford_cars(root, with_test=True)
     assert list((root.sources / "stanford_cars").iterdir()) == []
 
@@ -236,11 +236,11 @@ def test_refusal_is_not_retried(server: LocalServer, root: DataRoot, status: int
 @pytest.mark.parametrize("length", ["4000000001", "0"])
 def test_announced_size_is_limited(server: LocalServer, root: DataRoot, length: str) -> None:
     server.reply(STORAGE, Reply(headers={"Content-Length": length}, declared=False))
-    with pytest.raises(LookalikeError, match="where 1 to 4,000,000,000 are taken"):
+    with pytest.raises(LookalikeError, match="instead of 1 to 4,000,000,000"):
         stanford_cars(root, with_test=True)
 
 
-def test_small_disk_is_said_before_downloading(
+def test_too_small_a_disk_is_reported_before_downloading(
     server: LocalServer, root: DataRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_BYTES", 10**18)
@@ -249,7 +249,7 @@ def test_small_disk_is_said_before_downloading(
         stanford_cars(root, with_test=True)
 
 
-def test_unreadable_answers_are_said(
+def test_unreadable_answers_are_reported(
     server: LocalServer, root: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.reply(LOOKUP, Reply(b"<html>welcome to the hotel</html>"))
@@ -338,7 +338,7 @@ def test_own_folder_without_labels_has_them_downloaded(
     assert files_in(folder) == before
 
 
-def test_own_folder_that_is_none_is_said(
+def test_own_folder_that_is_missing_is_reported(
     root: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOOKALIKE_CARS_DIR", str(tmp_path / "nowhere"))

@@ -46,13 +46,13 @@ def watch(folder: Path, store: Store) -> InboxTrigger:
 
 
 async def fires(events: AsyncIterator[Any], within_s: float = 1.0) -> Any:
-    """The next event's payload; None where there is none in a time in which many looks are taken."""
+    """The next event's payload; None if there is none in a time in which many looks are taken."""
     with suppress(TimeoutError):
         return (await asyncio.wait_for(anext(events), within_s)).payload
     return None
 
 
-def test_pictures_that_land_are_told_once_and_not_again_after_a_restart(tmp_path: Path) -> None:
+def test_new_pictures_fire_one_event_and_none_after_a_restart(tmp_path: Path) -> None:
     async def story() -> None:
         store = Store()
         events = watch(tmp_path, store).run()
@@ -65,11 +65,11 @@ def test_pictures_that_land_are_told_once_and_not_again_after_a_restart(tmp_path
 
 
 @pytest.mark.parametrize("change", ["new", "changed", "removed", "labels"])
-def test_every_kind_of_change_is_told(tmp_path: Path, change: str) -> None:
+def test_every_kind_of_change_in_the_inbox_fires_an_event(tmp_path: Path, change: str) -> None:
     async def story() -> None:
         store, (first, *_) = Store(), write_pictures(tmp_path, 2)
         assert await fires(watch(tmp_path, store).run(), 20) == {"pictures": 2}
-        # The first telling was not noted yet, so it comes twice rather than never.
+        # The first event was not noted yet, so it comes twice rather than never.
         events = watch(tmp_path, store).run()
         assert await fires(events, 20) == {"pictures": 2}
         assert await fires(events) is None
@@ -101,7 +101,7 @@ def test_a_copy_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_an_empty_inbox_tells_nothing(tmp_path: Path, there: bool) -> None:
+def test_an_empty_inbox_fires_no_event(tmp_path: Path, there: bool) -> None:
     folder = tmp_path / "inbox"
     if there:
         folder.mkdir()
@@ -109,7 +109,7 @@ def test_an_empty_inbox_tells_nothing(tmp_path: Path, there: bool) -> None:
     assert asyncio.run(fires(watch(folder, Store()).run())) is None
 
 
-def test_a_store_that_fails_makes_no_loop(tmp_path: Path) -> None:
+def test_a_failing_asset_store_does_not_make_the_trigger_spin(tmp_path: Path) -> None:
     async def story() -> None:
         store = Store()
         store.failing = True
@@ -121,7 +121,7 @@ def test_a_store_that_fails_makes_no_loop(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_a_folder_that_cannot_be_looked_into_is_tried_ever_more_slowly(
+def test_a_folder_that_can_not_be_listed_is_retried_more_and_more_slowly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[Path] = []

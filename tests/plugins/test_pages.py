@@ -107,8 +107,8 @@ def addresses() -> list[tuple[str, str]]:
 def test_without_a_login_every_route_answers_401(
     everybody: dict[str, TestClient], method: str, address: str
 ) -> None:
-    told = everybody["anonymous"].request(method, address, headers=OURS, follow_redirects=False)
-    assert told.status_code == 401
+    response = everybody["anonymous"].request(method, address, headers=OURS, follow_redirects=False)
+    assert response.status_code == 401
     broken = everybody["anonymous"].request(method, address, headers={"Authorization": "Bearer x.y.z"})
     assert broken.status_code in (401, 403)
 
@@ -117,9 +117,7 @@ TELLING = ("/docs", "/redoc", "/openapi.json", "/auth/docs", "/api/v2/version", 
 
 
 @pytest.mark.parametrize("address", TELLING)
-def test_what_airflow_tells_of_itself_needs_a_login_too(
-    everybody: dict[str, TestClient], address: str
-) -> None:
+def test_airflows_version_and_api_docs_need_a_login(everybody: dict[str, TestClient], address: str) -> None:
     assert everybody["anonymous"].get(address).status_code == 401
     broken = everybody["anonymous"].get(address, headers={"Authorization": "Bearer x.y.z"})
     assert broken.status_code in (401, 403)
@@ -137,13 +135,13 @@ def test_the_health_page_and_the_way_to_the_login_need_none(
     "address", ["/", f"/pictures/{picture_id(0)}", "/find", "/runs", f"/runs/{RUN}", "/quarantine"]
 )
 def test_pages_are_shown_and_nothing_in_them_is_markup(viewer: TestClient, address: str) -> None:
-    told = viewer.get(PREFIX + address)
-    assert told.status_code == 200
-    assert "<h1>" in told.text
-    policy = told.headers["content-security-policy"]
+    response = viewer.get(PREFIX + address)
+    assert response.status_code == 200
+    assert "<h1>" in response.text
+    policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "frame-ancestors 'self'" in policy and "unsafe" not in policy
-    assert told.headers["x-content-type-options"] == "nosniff"
-    for tag, attributes in tags(told.text):
+    assert response.headers["x-content-type-options"] == "nosniff"
+    for tag, attributes in tags(response.text):
         names = {name for name, _ in attributes}
         assert "style" not in names and not any(name.startswith("on") for name in names), (tag, attributes)
         assert tag != "style" and (tag != "script" or "src" in names), (tag, attributes)
@@ -173,14 +171,14 @@ def test_every_address_in_the_pages_is_there(viewer: TestClient) -> None:
     seen, waiting = set[str](), [f"{PREFIX}/", f"{PREFIX}/runs", f"{PREFIX}/find", f"{PREFIX}/quarantine"]
     while waiting:
         address = waiting.pop()
-        told = viewer.get(address)
-        assert told.status_code == 200, address
+        response = viewer.get(address)
+        assert response.status_code == 200, address
         if (
             address.partition("?")[0].endswith(("report.html", ".json"))
-            or "html" not in told.headers["content-type"]
+            or "html" not in response.headers["content-type"]
         ):
             continue
-        for link in re.findall(r'(?:href|src)="([^"#]+)"', told.text):
+        for link in re.findall(r'(?:href|src)="([^"#]+)"', response.text):
             target = link.replace("&amp;", "&")
             target = f"{PREFIX}/{target}" if target.startswith("?") else target
             assert target.startswith(PREFIX)
@@ -203,12 +201,12 @@ def test_a_click_shows_the_stored_neighbours(viewer: TestClient, index: Index) -
 def test_a_run_shows_its_montage_and_neighbours(viewer: TestClient) -> None:
     page = viewer.get(f"{PREFIX}/runs/{RUN}?dag_id=similarity_index").text
     assert "montage.png" in page and page.count('class="badge"') == 5
-    told = viewer.get(f"{PREFIX}/runs/{RUN}/neighbours.json").json()
-    assert told["query"]["id"] == picture_id(0)
+    response = viewer.get(f"{PREFIX}/runs/{RUN}/neighbours.json").json()
+    assert response["query"]["id"] == picture_id(0)
     assert viewer.get(f"{PREFIX}/runs/{RUN}/montage.png").content.startswith(b"\x89PNG")
 
 
-def test_a_run_that_is_under_way_and_one_of_others(viewer: TestClient) -> None:
+def test_a_running_run_and_a_run_of_another_dag(viewer: TestClient) -> None:
     assert f'data-run="{RUN}x"' in viewer.get(f"{PREFIX}/runs/{RUN}x?dag_id=similarity_query").text
     other = viewer.get(f"{PREFIX}/runs/{RUN}?dag_id=somebody_elses").text
     assert "Not a run of Lookalike" in other and "montage" not in other.lower()
@@ -238,24 +236,24 @@ def test_what_is_not_ours_to_show_is_not_found(viewer: TestClient, address: str)
 
 
 def test_the_report_may_not_run_scripts(viewer: TestClient) -> None:
-    told = viewer.get(f"{PREFIX}/versions/current/report.html")
-    assert told.status_code == 200
-    assert "script-src" not in told.headers["content-security-policy"]
-    assert "default-src 'none'" in told.headers["content-security-policy"]
+    response = viewer.get(f"{PREFIX}/versions/current/report.html")
+    assert response.status_code == 200
+    assert "script-src" not in response.headers["content-security-policy"]
+    assert "default-src 'none'" in response.headers["content-security-policy"]
 
 
 def upload(client: TestClient, content: bytes, **headers: str) -> Any:
     return client.post(f"{PREFIX}/uploads", content=content, headers={**OURS, **headers})
 
 
-def test_an_upload_is_kept_encoded_anew_under_a_name_of_ours(user: TestClient, root: DataRoot) -> None:
+def test_an_upload_is_encoded_again_under_a_new_name(user: TestClient, root: DataRoot) -> None:
     exif = Image.Exif()
     exif[0x010E] = "where I live"
     exif[0x0112] = 6  # to be turned
     sent = encoded(picture(5, (3000, 1000)), "JPEG", exif=exif)
-    told = upload(user, sent)
-    assert told.status_code == 200, told.text
-    kept = Path(told.json()["query"])
+    response = upload(user, sent)
+    assert response.status_code == 200, response.text
+    kept = Path(response.json()["query"])
     assert kept.parent == root.uploads and re.fullmatch(r"uploaded-[0-9a-f]{12}\.jpg", kept.name)
     assert b"where I live" not in kept.read_bytes()
     with Image.open(kept) as image:
@@ -276,18 +274,18 @@ def test_a_bad_upload_gets_a_sentence(
     user: TestClient, root: DataRoot, content: bytes, sentence: str
 ) -> None:
     before = set(root.uploads.glob("*"))
-    told = upload(user, content)
-    assert told.status_code == 400
-    assert told.json()["detail"].startswith(sentence)
+    response = upload(user, content)
+    assert response.status_code == 400
+    assert response.json()["detail"].startswith(sentence)
     assert set(root.uploads.glob("*")) == before
 
 
-def test_an_upload_that_is_too_large_is_cut_off(user: TestClient) -> None:
-    told = upload(user, b"\xff\xd8" + bytes(MAX_BYTES))
-    assert (told.status_code, told.json()["detail"]) == (413, "The file is larger than 20 MB.")
+def test_an_upload_above_the_size_limit_is_cut_off(user: TestClient) -> None:
+    response = upload(user, b"\xff\xd8" + bytes(MAX_BYTES))
+    assert (response.status_code, response.json()["detail"]) == (413, "The file is larger than 20 MB.")
 
 
-def test_who_may_only_look_can_neither_upload_nor_put_back(
+def test_a_viewer_can_neither_upload_nor_restore_a_version(
     everybody: dict[str, TestClient], index: Index, root: DataRoot
 ) -> None:
     assert upload(everybody["viewer"], encoded(picture(), "PNG")).status_code == 403
@@ -295,8 +293,8 @@ def test_who_may_only_look_can_neither_upload_nor_put_back(
     assert "data-drop" in everybody["user"].get(f"{PREFIX}/find").text
     assert "data-restore" not in everybody["viewer"].get(f"{PREFIX}/runs").text
     assert "data-restore" in everybody["user"].get(f"{PREFIX}/runs").text
-    told = everybody["viewer"].post(f"{PREFIX}/versions/{index.version}/current", headers=OURS)
-    assert told.status_code == 403
+    response = everybody["viewer"].post(f"{PREFIX}/versions/{index.version}/current", headers=OURS)
+    assert response.status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -307,7 +305,7 @@ def test_who_may_only_look_can_neither_upload_nor_put_back(
         {"Sec-Fetch-Site": "same-origin"},
     ],
 )
-def test_another_site_can_neither_upload_nor_put_back(
+def test_another_site_can_neither_upload_nor_restore_a_version(
     everybody: dict[str, TestClient], index: Index, root: DataRoot, headers: dict[str, str]
 ) -> None:
     admin = everybody["admin"]
@@ -322,20 +320,20 @@ def test_another_site_can_neither_upload_nor_put_back(
     assert "access-control-allow-origin" not in asked.headers
 
 
-def test_an_earlier_version_is_put_back(
+def test_an_earlier_version_is_restored(
     everybody: dict[str, TestClient], root: DataRoot, index: Index
 ) -> None:
     page = everybody["admin"].get(f"{PREFIX}/runs").text
     (earlier,) = re.findall(r'data-restore="(\w+)"', page)
     assert earlier != index.version and page.count('class="current"') == 1
-    told = everybody["admin"].post(f"{PREFIX}/versions/{earlier}/current", headers=OURS)
-    assert told.json() == {"version": earlier}
+    response = everybody["admin"].post(f"{PREFIX}/versions/{earlier}/current", headers=OURS)
+    assert response.json() == {"version": earlier}
     assert open_index(root).version == earlier
     assert json.loads(open_index(root).published_file.read_text())["run"] == "first"
     publish(root, index.version)
 
 
-def test_a_version_that_is_spoilt_is_not_put_back(
+def test_a_corrupt_version_is_not_restored(
     everybody: dict[str, TestClient], root: DataRoot, index: Index
 ) -> None:
     (other,) = {folder for folder in root.index.iterdir() if folder.is_dir()} - {index.folder}
@@ -343,11 +341,11 @@ def test_a_version_that_is_spoilt_is_not_put_back(
     whole = captions.read_bytes()
     captions.write_bytes(whole[:-1] + b"!")
     try:
-        told = everybody["op"].post(f"{PREFIX}/versions/{other.name}/current", headers=OURS)
+        response = everybody["op"].post(f"{PREFIX}/versions/{other.name}/current", headers=OURS)
     finally:
         captions.write_bytes(whole)
-    assert told.status_code == 400
-    assert "is corrupt" in told.json()["detail"]
+    assert response.status_code == 400
+    assert "is corrupt" in response.json()["detail"]
     assert open_index(root) == index
 
 
@@ -357,12 +355,12 @@ def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
     admin, gone = everybody["admin"], Index(root.index / ("d" * 16))
     shutil.copytree(index.folder, gone.folder)
     shutil.copytree(root.query_folder(RUN), root.query_folder("outlives"))
-    told = root.query_folder("outlives") / "neighbours.json"
-    for file in (told, gone.manifest_file):
+    answer_file = root.query_folder("outlives") / "neighbours.json"
+    for file in (answer_file, gone.manifest_file):
         file.write_text(file.read_text().replace(index.version, gone.version))
     whole = admin.get(f"{PREFIX}/runs/outlives").text
     assert gone.version in admin.get(f"{PREFIX}/runs").text
-    assert f"versions/{gone.version}/" in whole and "cleaned up" not in whole
+    assert f"versions/{gone.version}/" in whole and "has been removed since" not in whole
 
     def late(one: Index) -> Any:
         if one == gone:
@@ -380,9 +378,9 @@ def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
     put_back = admin.post(f"{PREFIX}/versions/{gone.version}/current", headers=OURS)
     assert put_back.status_code == 400 and "is not a complete index" in put_back.json()["detail"]
     outlives = admin.get(f"{PREFIX}/runs/outlives").text
-    assert f"versions/{gone.version}/" not in outlives and "has been cleaned up since" in outlives
+    assert f"versions/{gone.version}/" not in outlives and "has been removed since" in outlives
     assert "montage.png" in outlives
-    told.unlink()
+    answer_file.unlink()
     assert "Searching" in admin.get(f"{PREFIX}/runs/outlives").text
     assert open_index(root) == index
     remove(root.query_folder("outlives"))
@@ -392,9 +390,9 @@ def test_before_there_is_an_index_pages_say_so(
     viewer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOOKALIKE_DATA", str(tmp_path))
-    told = viewer.get(f"{PREFIX}/")
-    assert told.status_code == 404
-    assert "run the DAG similarity_index first" in told.text
+    response = viewer.get(f"{PREFIX}/")
+    assert response.status_code == 404
+    assert "run the DAG similarity_index first" in response.text
     assert "There is none yet" in viewer.get(f"{PREFIX}/runs").text
     assert "Nothing is quarantined" in viewer.get(f"{PREFIX}/quarantine").text
 

@@ -90,7 +90,7 @@ def ours(page: Page) -> FrameLocator:
     return page.frame_locator("iframe")
 
 
-def test_airflow_is_there_for_who_knows_the_password_and_reads_its_file_alone(house: House) -> None:
+def test_airflow_needs_the_password_from_a_file_that_only_its_owner_can_read(house: House) -> None:
     server = house.server
     assert server.address.startswith(server.base)
     assert server.dags() == {INDEX: False, QUERY: False, "housekeeping": False}
@@ -154,7 +154,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(house: House, page: Page) -
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
 
 
-def test_who_is_not_logged_in_sees_nothing(house: House, browser: Browser) -> None:
+def test_without_a_login_nothing_is_shown(house: House, browser: Browser) -> None:
     context = browser.new_context()
     stranger = context.new_page()
     for address in ("/lookalike/", "/lookalike/find", "/lookalike/runs", "/lookalike/static/pages.css"):
@@ -164,7 +164,7 @@ def test_who_is_not_logged_in_sees_nothing(house: House, browser: Browser) -> No
     context.close()
 
 
-def test_what_lands_is_indexed_by_itself_and_found(house: House) -> None:
+def test_new_pictures_are_indexed_automatically_and_found(house: House) -> None:
     server, root = house.server, house.root
     assert house.runs_before == 0  # no run but those that somebody or something asked for
 
@@ -242,7 +242,7 @@ def test_a_photo_is_uploaded_and_its_montage_shown(house: House, page: Page, tmp
     assert Path(run["conf"]["query"]).parent == house.root.uploads
 
 
-def test_an_earlier_version_is_put_back_by_its_button(house: House, page: Page) -> None:
+def test_an_earlier_version_is_restored_by_its_button(house: House, page: Page) -> None:
     current = open_index(house.root).version
     page.goto(f"{house.server.base}/plugin/lookalike")
     inside = ours(page)

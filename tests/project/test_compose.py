@@ -39,8 +39,8 @@ def test_secrets_are_only_where_they_are_needed() -> None:
     def holders(name: str) -> set[str]:
         return {
             service
-            for service, told in SERVICES.items()
-            if any(f"${{{name}" in str(value) for value in told.get("environment", {}).values())
+            for service, finished in SERVICES.items()
+            if any(f"${{{name}" in str(value) for value in finished.get("environment", {}).values())
         }
 
     assert holders("JWT_SECRET") == {"api-server", "scheduler"}
@@ -49,7 +49,7 @@ def test_secrets_are_only_where_they_are_needed() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_nobody_gains_privileges(name: str) -> None:
+def test_no_container_gains_privileges(name: str) -> None:
     service = SERVICES[name]
     assert service["security_opt"] == ["no-new-privileges:true"]
     if name in OURS:
@@ -64,12 +64,12 @@ def test_code_is_mounted_read_only_and_the_data_root_at_one_path(name: str) -> N
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_it_says_fills_no_disk(name: str) -> None:
+def test_container_logs_have_a_size_limit(name: str) -> None:
     assert SERVICES[name]["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_each_part_says_whether_it_is_healthy_and_waits_for_what_it_needs(name: str) -> None:
+def test_each_service_has_a_health_check_and_waits_for_those_it_needs(name: str) -> None:
     service = SERVICES[name]
     assert ("healthcheck" in service) == (name != "init")
     assert ("depends_on" in service) == (name != "postgres")
@@ -111,15 +111,15 @@ def test_executors_take_a_workers_memory_and_know_the_secret(tmp_path: Path) -> 
     assert (tmp_path / "conf").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_checkout_that_containers_could_not_read_is_told(tmp_path: Path) -> None:
+def test_a_checkout_that_containers_can_not_read_is_reported(tmp_path: Path) -> None:
     for name in ("cluster", "dags", "jobs", "plugins", "scripts", "weights"):
         (tmp_path / name).mkdir(mode=0o755)
     shutil.copy(PROJECT / "cluster" / "up.sh", tmp_path / "cluster")
     closed = tmp_path / "jobs" / "embed.py"
     closed.touch(mode=0o640)
-    told = subprocess.run([tmp_path / "cluster" / "up.sh"], capture_output=True, text=True)
-    assert told.returncode == 1 and not told.stdout
-    assert "error: jobs/embed.py is not readable for everybody" in told.stderr
+    finished = subprocess.run([tmp_path / "cluster" / "up.sh"], capture_output=True, text=True)
+    assert finished.returncode == 1 and not finished.stdout
+    assert "error: jobs/embed.py is not readable for all users" in finished.stderr
 
 
 def test_docker_takes_the_file(tmp_path: Path) -> None:
@@ -127,10 +127,10 @@ def test_docker_takes_the_file(tmp_path: Path) -> None:
     if subprocess.run([compose, "version"], capture_output=True).returncode:
         pytest.skip("no Docker Compose here (Debian: apt-get install docker-compose)")
     named = re.findall(r"\$\{(\w+):\?", (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8"))
-    told = subprocess.run(
+    finished = subprocess.run(
         [compose, "config", "--quiet"],
         env=os.environ | dict.fromkeys(named, "x"),
         capture_output=True,
         text=True,
     )
-    assert told.returncode == 0, told.stderr
+    assert finished.returncode == 0, finished.stderr

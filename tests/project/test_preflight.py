@@ -69,7 +69,7 @@ def test_missing_java(tools: Path) -> None:
 
 def test_java_that_is_too_old(tools: Path) -> None:
     program(tools, "java", "echo 'openjdk version \"11.0.2\" 2019-01-15' >&2")
-    assert_one_line(check(tools), "Java 11 does not fit Spark")
+    assert_one_line(check(tools), "Java 11 does not work with Spark")
 
 
 def test_missing_python(tools: Path) -> None:
@@ -78,4 +78,4 @@ def test_missing_python(tools: Path) -> None:
 
 def test_python_that_is_too_old(tools: Path) -> None:
     program(tools, "python3.9", '[ "$1" = --version ] && echo Python 3.9.1; [ "$1" = --version ]')
-    assert_one_line(check(tools, "python3.9"), "Python 3.9.1 does not fit")
+    assert_one_line(check(tools, "python3.9"), "Python 3.9.1 is not supported")

@@ -256,7 +256,7 @@ def test_set_up_names_the_sample_and_the_weights(session: Session) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: f"{step.number}. {step.title}")
-def test_each_step_tells_what_lookalike_does(step: Step) -> None:
+def test_each_step_says_what_lookalike_does(step: Step) -> None:
     told = step.text.rpartition("```\n")[2]
     assert "**What Lookalike does instead, and why.** " in told
     assert "](../jobs/" in told

@@ -1,4 +1,4 @@
-"""The engines end in the same: on this machine, and on a Spark cluster that loses a worker amid its work."""
+"""Both engines give the same result: this machine, and a Spark cluster that loses a worker meanwhile."""
 
 from __future__ import annotations
 
@@ -110,10 +110,10 @@ def test_a_cluster_embeds_as_one_machine_does_and_a_lost_worker_loses_nothing(
             assert run.poll() is None, run.communicate()[0]
             time.sleep(0.05)
         cluster.kill(0)
-        told, _ = run.communicate()
-        assert run.returncode == 0, told
-        assert "Lost executor" in told or "Lost task" in told, told
-        assert f"{LATER - FIRST:,} embedded, {FIRST:,} kept, 1 quarantined" in told
+        output, _ = run.communicate()
+        assert run.returncode == 0, output
+        assert "Lost executor" in output or "Lost task" in output, output
+        assert f"{LATER - FIRST:,} embedded, {FIRST:,} kept, 1 quarantined" in output
         take_in(pictures, alone)
         embed_catalog(alone, BY_DEFAULT, max_quarantined=0.9)
         assert_equal(root, alone)

@@ -29,9 +29,10 @@ from jobs.spark.session import spark_session
 from jobs.store.answers import read_answer
 from jobs.store.calibrations import open_calibration
 from jobs.store.embeddings import EmbeddingStore
+from jobs.store.manifest import Recall
 from jobs.store.packed import load_sketch, open_parts
 from jobs.store.root import DataRoot
-from jobs.store.versions import Index, Recall, open_index
+from jobs.store.versions import Index, open_index
 from tests.support.shapes import Shape
 from tests.support.synthetic import FINGERPRINT, make_root, make_searchable, picture_id, unit_vectors
 

@@ -68,32 +68,32 @@ def search(cluster: Cluster, conf: Path, folder: Path) -> str:
         start_new_session=True,
     ) as job:
         assert job.stdout is not None
-        said = ""
+        output = ""
         for line in job.stdout:
-            said += line
+            output += line
             if REFUSED in line:
                 os.killpg(job.pid, signal.SIGKILL)
-        return said
+        return output
 
 
 def test_encrypted_broadcasts_arrive(cluster: Cluster, conf: Path, tmp_path: Path) -> None:
-    said = search(cluster, conf, tmp_path)
-    assert "the same" in said, said
+    output = search(cluster, conf, tmp_path)
+    assert "the same" in output, output
 
 
 def test_a_wrong_secret_is_refused(cluster: Cluster, tmp_path: Path) -> None:
-    said = search(cluster, secured(tmp_path / "conf", "a-wrong-one"), tmp_path)
-    assert "the same" not in said
-    assert REFUSED in said, said
+    output = search(cluster, secured(tmp_path / "conf", "a-wrong-one"), tmp_path)
+    assert "the same" not in output
+    assert REFUSED in output, output
 
 
-def test_who_does_not_authenticate_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_driver_without_the_secret_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     conf = secured(tmp_path / "conf", "any")
     with (conf / "spark-defaults.conf").open("a") as file:
         file.write("spark.authenticate false\nspark.network.crypto.enabled false\n")
-    said = search(cluster, conf, tmp_path)
-    assert "the same" not in said
-    assert REFUSED in said, said
+    output = search(cluster, conf, tmp_path)
+    assert "the same" not in output
+    assert REFUSED in output, output
 
 
 def test_the_secret_is_read_by_its_owner_alone(conf: Path) -> None:

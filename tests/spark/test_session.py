@@ -1,4 +1,4 @@
-"""The Spark session tells how far it is."""
+"""The Spark session: its progress and its errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobs.base.errors import LookalikeError
 from jobs.spark.session import spark_session
 
 
-def test_long_work_tells_its_progress_and_ends_telling(
+def test_long_work_logs_its_progress_until_it_ends(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -30,8 +30,8 @@ def test_long_work_tells_its_progress_and_ends_telling(
     with caplog.at_level(logging.INFO, logger="jobs.spark.session"), spark_session("slow") as session:
         assert "progress of slow" in [thread.name for thread in threading.enumerate()]
         assert session.range(0, 8, 1, 8).mapInArrow(slowly, "id long").count() == 8
-    told = [record.message for record in caplog.records]
-    assert any(line.startswith("Spark stage") and line.endswith("of 8 tasks") for line in told)
+    lines = [record.message for record in caplog.records]
+    assert any(line.startswith("Spark stage") and line.endswith("of 8 tasks") for line in lines)
     assert "progress of slow" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -50,6 +50,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
-def test_a_full_disk_is_told_in_a_sentence(spark: SparkSession, small_disk: Path) -> None:
-    with pytest.raises(LookalikeError, match=r"No space left on device.*make room"), spark_session("full"):
+def test_a_full_disk_is_reported_in_a_sentence(spark: SparkSession, small_disk: Path) -> None:
+    with (
+        pytest.raises(LookalikeError, match=r"No space left on device.*free some space"),
+        spark_session("full"),
+    ):
         spark.range(100_000).write.parquet(str(small_disk / "numbers"))

@@ -120,10 +120,10 @@ def test_picture_files_are_known_by_suffix_and_others_are_counted(
         (place.pictures / name).write_text("no picture")
     assert place.build()["files"] == 4
     assert set(place.reasons()) == {"a.jpg", "b.JPG", "c.Jpeg", "d.jfif"}
-    assert "4 picture files, 4 other files passed over" in caplog.text
+    assert "4 picture files, 4 other files skipped" in caplog.text
 
 
-def test_hidden_files_and_folders_are_passed_over(place: Place) -> None:
+def test_hidden_files_and_folders_are_skipped(place: Place) -> None:
     for name in ("seen.jpg", ".hidden.jpg", "._seen.jpg", ".trash/a.jpg", "x/.thumbs/b.jpg"):
         write_picture(place.pictures / name)
     place.build()
@@ -131,7 +131,7 @@ def test_hidden_files_and_folders_are_passed_over(place: Place) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_file_that_is_no_picture_is_quarantined_with_its_reason(place: Place) -> None:
+def test_a_file_that_is_not_a_picture_is_quarantined_with_its_reason(place: Place) -> None:
     write_pictures(place.pictures, 2)
     (place.pictures / "text.jpg").write_text("hello")
     (place.pictures / "empty.jpg").touch()
@@ -165,7 +165,7 @@ def test_file_without_permission_is_quarantined_until_it_has_one(place: Place) -
     assert place.reasons() == {"000.jpg": None, "001.jpg": None}
 
 
-def test_what_is_no_regular_file_is_quarantined_and_never_waited_for(place: Place) -> None:
+def test_a_file_that_is_not_regular_is_quarantined_without_waiting(place: Place) -> None:
     write_pictures(place.pictures, 1)
     os.mkfifo(place.pictures / "fifo.jpg")
     (place.pictures / "dangling.jpg").symlink_to("gone.jpg")
@@ -317,7 +317,7 @@ def test_a_file_of_the_same_size_is_read_again_when_its_time_changes(place: Plac
     assert after["id"] == hashlib.sha256(content).hexdigest()[:32] != before["id"]
 
 
-def test_broken_file_is_looked_at_again_once_it_is_mended(place: Place) -> None:
+def test_broken_file_is_read_again_once_it_is_repaired(place: Place) -> None:
     write_pictures(place.pictures, 1)
     (place.pictures / "later.jpg").write_text("half a download")
     place.build()

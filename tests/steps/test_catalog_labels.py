@@ -1,4 +1,4 @@
-"""How pictures get their labels: by CSV or by folder, each split on its own, and what is told about it."""
+"""How pictures get their labels, by CSV or by folder and within each split, and what is reported about it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def labels(root: DataRoot) -> dict[tuple[str, str], str | None]:
     return {(row["split"], os.path.basename(row["path"])): row["label"] for row in read_catalog(root)}
 
 
-def test_labels_join_and_what_has_no_partner_is_listed(pictures: Path, root: DataRoot) -> None:
+def test_labels_join_and_unmatched_rows_and_files_are_listed(pictures: Path, root: DataRoot) -> None:
     write_pictures(pictures, 5)
     rows = [("000.jpg", "red"), ("gone.jpg", "blue"), ("001.jpg", ""), ("002.jpg", "red"), ("000.jpg", "red")]
     write_labels(pictures / "labels.csv", [*rows, ("003.jpg", "red"), ("003.jpg", "blue")])
@@ -197,10 +197,10 @@ def test_unlabelled_folder_has_no_labels_and_misses_none(pictures: Path, root: D
     assert (counts["labelled"], counts["unmatched_files"]) == (0, 0)
 
 
-def test_missing_folder_or_labels_are_said(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(LookalikeError, match=r"gone is no folder: give the folder"):
+def test_missing_folder_or_labels_are_reported(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(LookalikeError, match=r"gone is not a folder: give the folder"):
         folder(tmp_path / "gone")
-    with pytest.raises(LookalikeError, match=r"a\.jpg is no folder"):
+    with pytest.raises(LookalikeError, match=r"a\.jpg is not a folder"):
         folder(write_picture(pictures / "a.jpg"))
     with pytest.raises(LookalikeError, match=r"labels\.csv is missing: put it there"):
         folder(pictures, "csv")
@@ -245,7 +245,9 @@ def test_commands_go_from_a_folder_to_its_catalog(pictures: Path, tmp_path: Path
 
 def test_error_is_one_line_and_status_2(root: DataRoot) -> None:
     done = command(root, "jobs.sources", "--source", "folder", "--folder", "/no/such/folder")
-    assert done.stderr == ("error: /no/such/folder is no folder: give the folder that holds your pictures.\n")
+    assert done.stderr == (
+        "error: /no/such/folder is not a folder: give the folder that holds your pictures.\n"
+    )
     assert done.returncode == 2
 
 
@@ -276,6 +278,6 @@ def test_wrong_argument_is_one_line_and_status_2(
     main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert len(said.splitlines()) == 1
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("error: ")
+    assert len(stderr.splitlines()) == 1

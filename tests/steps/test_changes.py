@@ -1,4 +1,4 @@
-"""What has landed since the last index, by content."""
+"""The changes since the last index, by content."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_nothing_is_new(made: DataRoot, version: str) -> None:
     assert not changes.anything
 
 
-def test_what_landed_left_and_was_named_anew_is_counted(made: DataRoot, version: str) -> None:
+def test_new_gone_and_renamed_pictures_are_counted(made: DataRoot, version: str) -> None:
     rows = read_catalog(made)
     landed = {**rows[0], "id": picture_id(99), "path": "/pictures/new.jpg"}
     rows[1]["label"] = rows[1]["class_name"] = "another"
@@ -76,13 +76,21 @@ def test_by_another_model_every_picture_is_new(made: DataRoot, version: str) -> 
     assert find_changes(made, "f" * 16) == Changes(None, PICTURES, 0, 0)
 
 
-@pytest.mark.parametrize("spoil", ["none was built", "a file is missing"])
-def test_without_a_sound_index_every_picture_is_new(tmp_path: Path, spoil: str) -> None:
+@pytest.mark.parametrize("broken", ["none was built", "a file is missing"])
+def test_without_a_usable_index_every_picture_is_new(
+    tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
     root, _ = make_root(tmp_path, 3)
-    if spoil == "a file is missing":
-        index = Index(root.index / ("0" * 16))
+    index = Index(root.index / ("0" * 16))
+    if broken == "a file is missing":
         index.folder.mkdir(parents=True)
         (root.index / "built").write_text(index.version)
-    changes = find_changes(root, FINGERPRINT)
+    with caplog.at_level("INFO", logger="jobs.changes"):
+        changes = find_changes(root, FINGERPRINT)
+    reason = (
+        f"the earlier index can't be compared with, every picture is new: {index.folder} is not a complete"
+    )
+    expected = {"none was built": "no earlier index: every picture is new", "a file is missing": reason}
+    assert caplog.messages[-1].startswith(expected[broken]) and "similarity_index" not in caplog.text
     assert changes == Changes(None, 3, 0, 0)
     assert changes.anything

@@ -50,8 +50,8 @@ def csv_vectors_by_python(file: Path) -> tuple[list[str], NDArray[np.float32]]:
 
 
 def test_every_picture_is_embedded(embedded: tuple[Place, dict[str, Any]]) -> None:
-    place, told = embedded
-    assert told == {
+    place, result = embedded
+    assert result == {
         "catalog": catalog_folder(place.root).name,
         "fingerprint": MODEL.fingerprint,
         "weights": "random",
@@ -125,8 +125,8 @@ def files(place: Place) -> dict[Path, tuple[int, int]]:
 def test_second_run_embeds_nothing_and_rewrites_nothing(embedded: tuple[Place, dict[str, Any]]) -> None:
     place, _ = embedded
     before = files(place)
-    told = place.embed()
-    assert (told["embedded"], told["kept"]) == (0, COUNT)
+    result = place.embed()
+    assert (result["embedded"], result["kept"]) == (0, COUNT)
     assert {path.name for path, state in files(place).items() if before.get(path) != state} == set()
     assert len(before) > COUNT
 
@@ -138,8 +138,8 @@ def test_one_new_picture_embeds_one(place: Place) -> None:
     before = place.store.read()
     write_picture(place.pictures / "new.jpg", seed=99)
     place.take_in()
-    told = place.embed()
-    assert (told["embedded"], told["kept"]) == (1, 3)
+    result = place.embed()
+    assert (result["embedded"], result["kept"]) == (1, 3)
     ids, vectors = place.store.read()
     assert set(ids) == place.ids()
     assert (bits(vectors[[ids.index(id_) for id_ in before[0]]]) == bits(before[1])).all()
@@ -176,8 +176,8 @@ def test_picture_with_broken_pixels_is_quarantined_for_good(place: Place) -> Non
     cut.write_bytes(cut_jpeg())
     place.take_in()
     assert place.reasons()["cut.jpg"] is None  # its header is sound
-    told = place.embed()
-    assert (told["embedded"], told["quarantined"]) == (2, 1)
+    result = place.embed()
+    assert (result["embedded"], result["quarantined"]) == (2, 1)
     reasons = place.reasons()
     assert str(reasons["cut.jpg"]).startswith("cannot be decoded: ")
     assert (reasons["000.jpg"], reasons["001.jpg"]) == (None, None)
@@ -189,7 +189,7 @@ def test_picture_with_broken_pixels_is_quarantined_for_good(place: Place) -> Non
     assert place.embed()["embedded"] == 0
 
 
-def test_broken_newcomer_leaves_the_rest_as_it_was(place: Place) -> None:
+def test_a_new_broken_picture_changes_nothing_else(place: Place) -> None:
     """A run that finds nothing to embed but a broken picture."""
     write_pictures(place.pictures, 2)
     place.take_in()
@@ -197,8 +197,8 @@ def test_broken_newcomer_leaves_the_rest_as_it_was(place: Place) -> None:
     ids, vectors = place.store.read()
     (place.pictures / "cut.jpg").write_bytes(cut_jpeg())
     place.take_in()
-    told = place.embed()
-    assert (told["embedded"], told["kept"], told["quarantined"]) == (0, 2, 1)
+    result = place.embed()
+    assert (result["embedded"], result["kept"], result["quarantined"]) == (0, 2, 1)
     assert str(place.reasons()["cut.jpg"]).startswith("cannot be decoded: ")
     for ids_after, vectors_after in (place.store.read(), csv_vectors(place.store.csv)):
         order = np.argsort(ids_after)
@@ -206,8 +206,8 @@ def test_broken_newcomer_leaves_the_rest_as_it_was(place: Place) -> None:
         assert (bits(vectors_after[order]) == bits(vectors)).all()
 
 
-def test_picture_changed_after_it_was_taken_in_waits_for_the_next_run(place: Place) -> None:
-    """Even where neither size nor time tell of the change."""
+def test_picture_changed_after_the_catalog_waits_for_the_next_run(place: Place) -> None:
+    """Even if neither size nor time shows the change."""
     write_pictures(place.pictures, 2)
     changing = place.pictures / "changing.jpg"
     first, second = (encoded(picture(seed), "JPEG").ljust(9_000, b"\0") for seed in (5, 6))
@@ -225,7 +225,7 @@ def test_picture_changed_after_it_was_taken_in_waits_for_the_next_run(place: Pla
     assert place.store.ids() == place.ids()
 
 
-def test_picture_deleted_after_it_was_taken_in_may_come_back(place: Place) -> None:
+def test_picture_deleted_after_the_catalog_may_come_back(place: Place) -> None:
     write_pictures(place.pictures, 3)
     away = place.pictures / "002.jpg"
     place.take_in()
@@ -260,8 +260,8 @@ def test_too_many_broken_pictures_fail_the_run_and_keep_what_is_done(place: Plac
         place.embed(max_quarantined=0.2)
     assert str(catalog_file(place.root)) in str(caught.value)
     assert place.reasons()["cut.jpg"]
-    told = place.embed(max_quarantined=0.25)
-    assert (told["embedded"], told["kept"]) == (0, 3)
+    result = place.embed(max_quarantined=0.25)
+    assert (result["embedded"], result["kept"]) == (0, 3)
     assert place.store.csv.is_file()
 
 
@@ -272,21 +272,21 @@ def test_nothing_but_broken_pictures_fails_whatever_is_allowed(place: Place) -> 
         place.embed(max_quarantined=1.0)
 
 
-def test_catalog_that_is_told_is_embedded_whatever_another_run_found(place: Place) -> None:
+def test_the_given_catalog_is_embedded_whatever_other_runs_do(place: Place) -> None:
     write_pictures(place.pictures, 2)
     mine, ids = place.take_in(), place.ids()
     write_picture(place.pictures / "later.jpg", seed=99)
     theirs = place.take_in()
-    told = place.embed(catalog=mine)
-    assert (told["catalog"], told["embedded"]) == (mine, 2)
+    result = place.embed(catalog=mine)
+    assert (result["catalog"], result["embedded"]) == (mine, 2)
     assert place.store.ids() == ids
     assert catalog_folder(place.root).name == theirs != mine
-    told = place.embed(catalog=theirs)
-    assert (told["catalog"], told["embedded"], told["kept"]) == (theirs, 1, 2)
+    result = place.embed(catalog=theirs)
+    assert (result["catalog"], result["embedded"], result["kept"]) == (theirs, 1, 2)
 
 
 def test_broken_picture_is_quarantined_in_another_catalog(place: Place) -> None:
-    """Whoever works on the one that was told finds it as it was."""
+    """A run that works on a named catalog finds it unchanged."""
     write_pictures(place.pictures, 2)
     (place.pictures / "cut.jpg").write_bytes(cut_jpeg())
     before = place.take_in()
@@ -325,7 +325,7 @@ def test_resized_copies_of_the_first_release_are_taken_over(place: Place) -> Non
     assert not earlier.exists()
 
 
-def test_missing_catalog_is_said(place: Place) -> None:
+def test_missing_catalog_is_reported(place: Place) -> None:
     with pytest.raises(LookalikeError, match="run the step catalog first"):
         place.embed()
     with pytest.raises(LookalikeError, match=r"0{16} is missing: run the step catalog again"):

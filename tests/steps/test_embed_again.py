@@ -77,12 +77,12 @@ def test_other_weights_embed_all_pictures_anew_elsewhere(place: Place, tmp_path:
     assert_is_another(place, Model(MODEL.backbone, weights))
 
 
-def test_another_precision_embeds_all_pictures_anew_elsewhere(place: Place) -> None:
+def test_another_precision_embeds_all_pictures_again_in_its_own_folder(place: Place) -> None:
     need("bf16")
     assert_is_another(place, Model(MODEL.backbone, MODEL.weights, precision="bf16"))
 
 
-def test_runtimes_are_told_of_all_shards(place: Place) -> None:
+def test_the_model_lists_the_runtimes_of_all_shards(place: Place) -> None:
     by_openvino = f"OpenVINO {version('openvino')}, fp32"
     assert place.store.model() == {
         **MODEL.description,
@@ -185,7 +185,7 @@ DAMAGES: list[Callable[[EmbeddingStore], None]] = [
 ]
 
 
-def test_a_csv_that_is_as_it_was_left_is_added_to(grown: EmbeddingStore) -> None:
+def test_an_unchanged_csv_is_appended_to(grown: EmbeddingStore) -> None:
     before = grown.csv.read_bytes()
     assert grown.write_csv()
     assert grown.csv.read_bytes().startswith(before)
@@ -196,7 +196,7 @@ def test_a_csv_that_is_as_it_was_left_is_added_to(grown: EmbeddingStore) -> None
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_csv_that_is_not_as_it_was_left_is_written_anew_and_whole(
+def test_a_changed_csv_is_rewritten_as_a_whole(
     grown: EmbeddingStore, damage: Callable[[EmbeddingStore], None]
 ) -> None:
     damage(grown)

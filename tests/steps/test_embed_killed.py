@@ -68,7 +68,7 @@ def serve_and_kill(*arguments: Any) -> None:
 
 
 def run_and_kill() -> None:
-    """In a process of its own: the whole step, whose process that embeds kills it."""
+    """In a process of its own: the whole step, killed by its embedding process."""
     if os.environ["KILLED_AT"] != "start":
         setattr(jobs.embedding.process, "_serve", serve_and_kill)  # noqa: B010
     embed_catalog(DataRoot.from_env(), MODEL, in_small_shards)

@@ -1,4 +1,4 @@
-"""The gallery that the pages read: every picture in every order, found without looking at the others."""
+"""The gallery that the pages read: every picture in every order, found without reading the others."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_no_page_looks_at_pictures_that_it_does_not_show(index: Index) -> None:
                 assert "SCAN" not in step["detail"], query
 
 
-def test_a_version_without_gallery_is_told(tmp_path: Path) -> None:
+def test_a_version_without_a_gallery_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LookalikeError, match="has no gallery"), open_gallery(Index(tmp_path / ("0" * 16))):
         pass
 

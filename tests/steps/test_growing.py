@@ -27,7 +27,7 @@ PICTURES = 600
 
 
 def flat_vectors() -> NDArray[np.float32]:
-    """(600, 512) vectors that vary in 30 directions, so that a part tells of the rest, as real ones do."""
+    """(600, 512) vectors that vary in 30 directions, so that a sample describes all, as with real ones."""
     generator = np.random.default_rng(0)
     ways = generator.normal(size=(30, 512))
     centres = generator.normal(size=(10, 30))
@@ -80,25 +80,25 @@ def test_new_pictures_are_hashed_by_the_models_there_are(root: DataRoot, tmp_pat
     assert at_once.manifest()["hashes_kept_of"] is None
     assert rows_of(at_once) == new
 
-    told = json.loads((answer(root, "new", query=picture_id(590)) / "neighbours.json").read_text())
-    assert {neighbour["label"] for neighbour in told["neighbours"]} == {"0"}
-    assert any(int(neighbour["id"], 16) >= 500 for neighbour in told["neighbours"])
+    reply = json.loads((answer(root, "new", query=picture_id(590)) / "neighbours.json").read_text())
+    assert {neighbour["label"] for neighbour in reply["neighbours"]} == {"0"}
+    assert any(int(neighbour["id"], 16) >= 500 for neighbour in reply["neighbours"])
 
 
-def test_what_left_the_catalog_is_found_no_more(root: DataRoot) -> None:
+def test_a_picture_removed_from_the_catalog_is_no_longer_found(root: DataRoot) -> None:
     before = make_searchable(root)
-    told = json.loads((answer(root, "with", query=picture_id(7)) / "neighbours.json").read_text())
-    gone = {neighbour["id"] for neighbour in told["neighbours"]}
+    reply = json.loads((answer(root, "with", query=picture_id(7)) / "neighbours.json").read_text())
+    gone = {neighbour["id"] for neighbour in reply["neighbours"]}
     take(root, [row for row in read_catalog(root) if row["id"] not in gone])
     after = make_searchable(root)
     assert after.manifest()["images"] == 495
     assert after.manifest()["hashes_kept_of"] == before.version
-    told = json.loads((answer(root, "without", query=picture_id(7)) / "neighbours.json").read_text())
-    assert not gone & {neighbour["id"] for neighbour in told["neighbours"]}
-    assert len(told["neighbours"]) == 5
+    reply = json.loads((answer(root, "without", query=picture_id(7)) / "neighbours.json").read_text())
+    assert not gone & {neighbour["id"] for neighbour in reply["neighbours"]}
+    assert len(reply["neighbours"]) == 5
 
 
-def test_a_new_label_hashes_nothing_and_is_told(root: DataRoot) -> None:
+def test_a_new_label_hashes_nothing_and_is_logged(root: DataRoot) -> None:
     before = make_searchable(root)
     rows = read_catalog(root)
     for row in rows:
@@ -107,11 +107,11 @@ def test_a_new_label_hashes_nothing_and_is_told(root: DataRoot) -> None:
     after = make_searchable(root)
     assert after != before
     assert rows_of(after) == rows_of(before)
-    told = json.loads((answer(root, "renamed", query=picture_id(7)) / "neighbours.json").read_text())
-    assert {neighbour["class_name"] for neighbour in told["neighbours"]} == {"Renamed 7"}
+    reply = json.loads((answer(root, "renamed", query=picture_id(7)) / "neighbours.json").read_text())
+    assert {neighbour["class_name"] for neighbour in reply["neighbours"]} == {"Renamed 7"}
 
 
-def test_what_is_spoilt_is_not_passed_on(root: DataRoot) -> None:
+def test_corrupt_hashes_are_not_reused(root: DataRoot) -> None:
     before = make_searchable(root)
     sound = rows_of(before)
     file = before.packed / "part-00000.vectors.npy"

@@ -149,13 +149,13 @@ def test_of_versions_stay_current_built_and_those_published_last(
         written(root.index / note)
     before = tree(root.index)
     with caplog.at_level("INFO"):
-        told = housekeep(root, keep_versions=2)
+        counts = housekeep(root, keep_versions=2)
     stay = ["1" * 16, "3" * 16, "5" * 16, "7" * 16]
     assert names(root.index) == sorted(
         [*stay, "current", "built", "notes.txt", "settings.json", "0123456789abcdef0"]
     )
     gone = before.keys() - tree(root.index).keys()
-    assert (told["versions"], told["bytes"]) == (3, sum(before[name][1] for name in gone))
+    assert (counts["versions"], counts["bytes"]) == (3, sum(before[name][1] for name in gone))
     assert f"removed index/{'2' * 16}: superseded, 0.0 MB" in caplog.text
     assert f"removed index/{'6' * 16}: never published, 0.0 MB" in caplog.text
     assert caplog.messages[-1] == "removed 3 versions, 0.0 MB"
@@ -181,7 +181,7 @@ def taken_up(root: DataRoot) -> None:
     [taken_up, lambda root: point(root, "current", "f"), lambda root: point(root, "built", "f")],
     ids=["taken up", "put back", "built again"],
 )
-def test_a_version_that_is_needed_after_all_stays(
+def test_a_version_that_is_needed_again_meanwhile_stays(
     root: DataRoot, monkeypatch: pytest.MonkeyPatch, happens: Callable[[DataRoot], None]
 ) -> None:
     """Right before it is removed, when all else is decided."""
@@ -204,7 +204,7 @@ def test_without_any_pointer_what_was_published_last_stays(root: DataRoot) -> No
     assert names(root.index) == ["2" * 16]
 
 
-def test_a_pointer_that_names_nothing_lets_no_version_go(root: DataRoot) -> None:
+def test_a_broken_pointer_keeps_every_version(root: DataRoot) -> None:
     version(root, "1")
     write_text(root.index / "current", "oops")
     photo(root, "a")
@@ -214,7 +214,7 @@ def test_a_pointer_that_names_nothing_lets_no_version_go(root: DataRoot) -> None
     assert names(root.uploads) == []  # the rest was done
 
 
-def test_a_linked_version_is_somebodys_own(root: DataRoot, tmp_path: Path) -> None:
+def test_a_linked_version_is_never_removed(root: DataRoot, tmp_path: Path) -> None:
     target = version(DataRoot(tmp_path / "elsewhere"), "1")
     root.index.mkdir(parents=True)
     link = root.index / target.name
@@ -258,8 +258,8 @@ def test_what_a_run_takes_up_again_is_marked_as_used(indexed: DataRoot, root: Da
     (root.index / "built").unlink()
     assert housekeep(root) == NOTHING
     aged(root.root, 2)
-    told = housekeep(root)
-    assert [told[kind] for kind in ("versions", "catalogs", "vectors", "calibrations")] == [1, 1, 1, 1]
+    counts = housekeep(root)
+    assert [counts[kind] for kind in ("versions", "catalogs", "vectors", "calibrations")] == [1, 1, 1, 1]
     assert names(root.vectors) == names(root.calibrations) == names(root.index) == []
     assert "catalog.parquet" in names(root.catalog) and catalog.name not in names(root.catalog)
 
@@ -287,8 +287,8 @@ def test_catalogs_and_calibrations_stay_while_current_or_used_or_referred_to(
         written(root.root / kind / (digit * 16) / "choice.json")
         aged(root.root / kind / (digit * 16), days)
     write_text(root.root / kind / "current", "d" * 16 + "\n")
-    told = housekeep(root, keep_versions=1, dry_run=dry_run)
-    assert (told["versions"], told["catalogs"] + told["calibrations"]) == (1, 2)
+    counts = housekeep(root, keep_versions=1, dry_run=dry_run)
+    assert (counts["versions"], counts["catalogs"] + counts["calibrations"]) == (1, 2)
     if not dry_run:
         stay = [digit * 16 for digit in "bcde"]
         assert names(root.root / kind) == sorted([*stay, "current"])
@@ -338,8 +338,8 @@ def test_photos_go_with_the_last_answer_that_names_them(
     link.symlink_to(outside)
     aged(link, 2)
     mine = written(root.uploads / "mine.jpg")
-    told = housekeep(root, dry_run=dry_run)
-    assert (told["queries"], told["uploads"]) == (2, 3)
+    counts = housekeep(root, dry_run=dry_run)
+    assert (counts["queries"], counts["uploads"]) == (2, 3)
     if not dry_run:
         assert names(root.uploads) == sorted(file.name for file in (named, fresh, mine))
     assert outside.is_file() and unnamed.exists() == dry_run
@@ -450,24 +450,24 @@ def full_house(root: DataRoot) -> None:
         aged(folder, 3)
 
 
-def test_a_dry_run_tells_what_would_go_and_changes_nothing(
+def test_a_dry_run_logs_what_would_be_removed_and_changes_nothing(
     root: DataRoot, caplog: pytest.LogCaptureFixture
 ) -> None:
     full_house(root)
     before = tree(root.root)
     with caplog.at_level("INFO"):
-        told = housekeep(root, keep_versions=1, dry_run=True)
+        counts = housekeep(root, keep_versions=1, dry_run=True)
     assert tree(root.root) == before
     assert (
         f"would remove index/{'1' * 16}: superseded, 0.0 MB" in caplog.text and "removed" not in caplog.text
     )
-    assert housekeep(root, keep_versions=1) == told
-    assert told == {**dict.fromkeys(NOTHING, 1), "bytes": told["bytes"]}
+    assert housekeep(root, keep_versions=1) == counts
+    assert counts == {**dict.fromkeys(NOTHING, 1), "bytes": counts["bytes"]}
     freed = sum(size for _, size in before.values()) - sum(size for _, size in tree(root.root).values())
-    assert told["bytes"] == freed > 0
+    assert counts["bytes"] == freed > 0
 
 
-def test_killed_half_way_it_is_finished_by_the_next(root: DataRoot) -> None:
+def test_housekeeping_killed_halfway_is_finished_by_the_next_run(root: DataRoot) -> None:
     version(root, "1", published=1)
     version(root, "2", published=2)
     code = f"""
@@ -486,7 +486,7 @@ housekeep(DataRoot(Path({str(root.root)!r})), keep_versions=1)
     assert names(root.index) == ["2" * 16]
 
 
-def test_what_can_not_be_removed_is_named_and_the_rest_goes(
+def test_an_entry_that_can_not_be_removed_is_named_and_the_rest_goes(
     root: DataRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full_house(root)
@@ -500,7 +500,7 @@ def test_what_can_not_be_removed_is_named_and_the_rest_goes(
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", refusing)
-    sentence = rf"{'0' * 16} can't be removed \(Permission denied\): grant .* So it is with 1 more"
+    sentence = rf"{'0' * 16} can't be removed \(Permission denied\): grant .* The log lists 1 more"
     with pytest.raises(LookalikeError, match=sentence):
         housekeep(root, keep_versions=1)
     assert file.exists()
@@ -508,7 +508,7 @@ def test_what_can_not_be_removed_is_named_and_the_rest_goes(
     assert names(root.vectors) == names(root.queries) == names(root.spark_events) == []
 
 
-def test_it_is_a_command_too(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_housekeeping_is_a_command_too(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     full_house(DataRoot(data))
     assert main(["--keep-versions=1", "--keep-days=32"]) == 0
     assert names(data / "index") == ["2" * 16]
@@ -518,12 +518,12 @@ def test_it_is_a_command_too(data: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.slow
-def test_airflow_runs_it_as_asked(data: Path, tmp_path: Path) -> None:
+def test_airflow_runs_housekeeping_with_the_params_of_its_form(data: Path, tmp_path: Path) -> None:
     full_house(DataRoot(data))
-    said: list[str] = []
-    run = run_dag("housekeeping", {"keep_versions": 1, "keep_days": 32}, tmp_path / "airflow", said.append)
+    lines: list[str] = []
+    run = run_dag("housekeeping", {"keep_versions": 1, "keep_days": 32}, tmp_path / "airflow", lines.append)
     assert run.succeeded, (tmp_path / "airflow" / "run.log").read_text()[-8000:]
     assert list(run.seconds) == ["housekeeping"]
     assert names(data / "index") == ["2" * 16]
     assert names(data / "queries") == ["old"]
-    assert any("superseded" in line for line in said)
+    assert any("superseded" in line for line in lines)

@@ -119,7 +119,7 @@ build_index(DataRoot.from_env(), LshParams(num_hash_tables=2))
         ({"candidates": 0}, "candidates is 0: give 1 or more"),
     ],
 )
-def test_senseless_params_are_one_sentence(params: dict[str, float], sentence: str) -> None:
+def test_params_out_of_range_are_one_sentence(params: dict[str, float], sentence: str) -> None:
     with pytest.raises(LookalikeError, match=sentence):
         LshParams(**params)  # type: ignore[arg-type]
 
@@ -179,7 +179,7 @@ def cut_part(index: Index) -> None:
         (cut_part, r"vectors.npy is missing or cut short"),
     ],
 )
-def test_a_half_copied_index_is_refused_by_all_who_open_it(
+def test_a_half_copied_index_is_refused_by_every_reader(
     root: DataRoot, spoil: Callable[[Index], None], sentence: str
 ) -> None:
     spoil(make_index(root))

@@ -27,7 +27,7 @@ PICTURES = 260
 
 
 class Run:
-    """The tasks of one DAG run: each is told what the ones before it returned."""
+    """The tasks of one DAG run: each is given what the earlier ones returned."""
 
     def __init__(self, root: DataRoot, first: int, end: int) -> None:
         self.root = root
@@ -109,9 +109,7 @@ def test_two_runs_that_interleave_end_as_if_one_came_after_the_other(
 
 
 @pytest.mark.parametrize("task", Run.TASKS, ids=lambda task: task.__name__)
-def test_a_task_that_is_replayed_works_on_its_own_runs_things(
-    finished: tuple[Run, Run], task: object
-) -> None:
+def test_a_replayed_task_works_on_the_data_of_its_own_run(finished: tuple[Run, Run], task: object) -> None:
     first, second = finished
     before = first.vectors_name, first.calibration, first.version
     task(first)  # type: ignore[operator]
@@ -120,7 +118,7 @@ def test_a_task_that_is_replayed_works_on_its_own_runs_things(
     assert second.made.manifest()["images"] == len(second.ids)
 
 
-def test_changes_and_a_query_go_by_what_they_are_told(finished: tuple[Run, Run]) -> None:
+def test_changes_and_query_use_the_names_they_are_given(finished: tuple[Run, Run]) -> None:
     first, second = finished
     second.index()
     assert not find_changes(second.root, FINGERPRINT, catalog=second.catalog_name).anything

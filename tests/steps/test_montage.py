@@ -107,7 +107,7 @@ def test_long_and_hostile_names_keep_their_place(tmp_path: Path) -> None:
         assert len(line) < 160
 
 
-def test_random_weights_and_notes_are_told_on_the_picture(tmp_path: Path) -> None:
+def test_random_weights_and_notes_are_written_on_the_montage(tmp_path: Path) -> None:
     root = DataRoot(tmp_path)
     warning = WRONG
     assert count(drawn(root, answer(root, ["Van"])), warning) == 0
@@ -129,6 +129,6 @@ def test_a_picture_from_outside_the_index_is_drawn(tmp_path: Path) -> None:
     assert count(image, "#ff00ff", within=5) > 40_000
 
 
-def test_no_answer_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_answer_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(LookalikeError, match=r"holds no neighbours.json: run the step query first"):
         draw_montage(DataRoot(tmp_path), tmp_path)

@@ -57,8 +57,8 @@ def embedded(root: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def ask(root: DataRoot, **options: Any) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((answer(root, "test", **options) / "neighbours.json").read_text())
-    return told
+    reply: dict[str, Any] = json.loads((answer(root, "test", **options) / "neighbours.json").read_text())
+    return reply
 
 
 def exact(query: int, k: int) -> list[tuple[str, float]]:
@@ -70,20 +70,20 @@ def exact(query: int, k: int) -> list[tuple[str, float]]:
 
 
 def test_a_picture_named_by_id_gets_its_nearest_neighbours_without_itself(root: DataRoot) -> None:
-    told = ask(root, query=picture_id(7), k=5, method="stock")
-    assert told["query"] == {
+    reply = ask(root, query=picture_id(7), k=5, method="stock")
+    assert reply["query"] == {
         "id": picture_id(7),
         "path": "/pictures/00007.jpg",
         "label": "7",
         "class_name": "Class 7",
     }
-    assert (told["method"], told["note"], told["k"]) == ("stock", None, 5)
-    found = [(neighbour["id"], neighbour["distance"]) for neighbour in told["neighbours"]]
+    assert (reply["method"], reply["note"], reply["k"]) == ("stock", None, 5)
+    found = [(neighbour["id"], neighbour["distance"]) for neighbour in reply["neighbours"]]
     expected = exact(7, 5)
     assert [id_ for id_, _ in found] == [id_ for id_, _ in expected]
     np.testing.assert_allclose([d for _, d in found], [d for _, d in expected], rtol=1e-6)
-    assert [neighbour["rank"] for neighbour in told["neighbours"]] == [1, 2, 3, 4, 5]
-    assert {neighbour["label"] for neighbour in told["neighbours"]} == {"7"}
+    assert [neighbour["rank"] for neighbour in reply["neighbours"]] == [1, 2, 3, 4, 5]
+    assert {neighbour["label"] for neighbour in reply["neighbours"]} == {"7"}
 
 
 def test_a_picture_is_found_by_path_and_by_file_name(root: DataRoot) -> None:
@@ -96,28 +96,29 @@ def test_the_random_picture_is_the_seeds(root: DataRoot) -> None:
     assert first == again != other
 
 
-def test_more_neighbours_than_pictures_is_said(root: DataRoot) -> None:
-    told = ask(root, query=picture_id(0), k=PICTURES)
-    assert len(told["neighbours"]) == PICTURES - 1
+def test_a_k_above_the_number_of_pictures_is_noted(root: DataRoot) -> None:
+    reply = ask(root, query=picture_id(0), k=PICTURES)
+    assert len(reply["neighbours"]) == PICTURES - 1
     assert (
-        told["note"] == f"The index holds {PICTURES - 1} other pictures, fewer than the {PICTURES} asked for."
+        reply["note"]
+        == f"The index holds {PICTURES - 1} other pictures, fewer than the {PICTURES} requested."
     )
 
 
 def test_too_few_candidates_fall_back_to_exact_search_and_say_so(root: DataRoot, tmp_path: Path) -> None:
     narrow = DataRoot(Path(shutil.copytree(root.root, tmp_path / "narrow")))
     make_searchable(narrow, LshParams(bucket_length=1e-6, num_hash_tables=1))
-    told = ask(narrow, query=picture_id(7), method="stock")
-    assert told["method"] == "exact"
-    assert re.fullmatch(r"The hash tables held \d of 5 neighbours, so exact search answered.", told["note"])
-    assert [neighbour["id"] for neighbour in told["neighbours"]] == [id_ for id_, _ in exact(7, 5)]
+    reply = ask(narrow, query=picture_id(7), method="stock")
+    assert reply["method"] == "exact"
+    assert re.fullmatch(r"The hash tables held \d of 5 neighbours, so exact search answered.", reply["note"])
+    assert [neighbour["id"] for neighbour in reply["neighbours"]] == [id_ for id_, _ in exact(7, 5)]
 
 
-def test_too_few_pictures_to_hash_are_searched_exactly_and_that_is_said(root: DataRoot) -> None:
-    told = ask(root, query=picture_id(7))
-    assert (told["method"], told["overlap"]) == ("exact", 1.0)
-    assert told["note"] == f"{PICTURES} pictures are too few to hash, so search is exact."
-    assert [neighbour["id"] for neighbour in told["neighbours"]] == [id_ for id_, _ in exact(7, 5)]
+def test_too_few_pictures_to_hash_are_searched_exactly_with_a_note(root: DataRoot) -> None:
+    reply = ask(root, query=picture_id(7))
+    assert (reply["method"], reply["overlap"]) == ("exact", 1.0)
+    assert reply["note"] == f"{PICTURES} pictures are too few to hash, so the search is exact."
+    assert [neighbour["id"] for neighbour in reply["neighbours"]] == [id_ for id_, _ in exact(7, 5)]
 
 
 def test_an_earlier_version_still_answers(root: DataRoot, tmp_path: Path) -> None:
@@ -149,22 +150,22 @@ def test_a_picture_of_other_weights_is_refused(
         ({"version": "0" * 16}, "is not a complete index"),
     ],
 )
-def test_senseless_questions_are_one_sentence(root: DataRoot, options: dict[str, Any], sentence: str) -> None:
+def test_invalid_queries_are_one_sentence(root: DataRoot, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(LookalikeError, match=sentence):
         ask(root, **options)
 
 
-def test_a_picture_that_is_not_in_the_index_is_embedded_by_the_model_that_made_it(
+def test_a_picture_from_outside_is_embedded_by_the_model_of_the_index(
     embedded: DataRoot, tmp_path: Path
 ) -> None:
     write_picture(tmp_path / "new.png", seed=1, size=(300, 200))
-    told = ask(embedded, query=str(tmp_path / "new.png"), k=PICTURES)
-    assert told["query"]["id"] is None
+    reply = ask(embedded, query=str(tmp_path / "new.png"), k=PICTURES)
+    assert reply["query"]["id"] is None
     vector = ImageEmbedder(MODEL)(picture(1, (300, 200))).astype(float)
     vectors = unit_vectors(PICTURES).astype(float)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     expected = np.sort(np.linalg.norm(vectors - vector / np.linalg.norm(vector), axis=1))
-    np.testing.assert_allclose([each["distance"] for each in told["neighbours"]], expected, rtol=1e-6)
+    np.testing.assert_allclose([each["distance"] for each in reply["neighbours"]], expected, rtol=1e-6)
     with Image.open(embedded.queries / "test" / QUERY_PICTURE) as copy:
         assert (copy.format, copy.size) == ("JPEG", (WIDE_TOY.side, WIDE_TOY.side))
 

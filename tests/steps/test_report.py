@@ -168,13 +168,13 @@ def test_the_smallest_indexes_have_a_report_too(tmp_path: Path, pictures: int) -
     assert publish(root).version == report["version"]
 
 
-def test_what_reaches_its_target_is_published(root: DataRoot) -> None:
+def test_an_index_that_reaches_its_target_is_published(root: DataRoot) -> None:
     assert publish(root) == open_index(root, CURRENT) == open_index(root, BUILT)
     # By hand too, or it would count as never published.
     assert open_index(root).published() and not json.loads(open_index(root).published_file.read_text())["run"]
 
 
-def test_who_published_and_what_was_asked_for_is_kept(root: DataRoot) -> None:
+def test_the_publishing_run_and_its_params_are_kept(root: DataRoot) -> None:
     assert published_settings(root) is None
     index = publish(root, run="manual__1", settings={"source": "inbox", "recall": 0.9})
     assert json.loads(index.published_file.read_text())["run"] == "manual__1"
@@ -194,7 +194,7 @@ def test_below_its_target_an_index_has_its_report_but_is_not_published(root: Dat
 
 
 @pytest.mark.parametrize("step", ["neighbours", "gallery", "report"])
-def test_what_there_is_nothing_to_look_at_of_is_not_published(root: DataRoot, step: str) -> None:
+def test_a_version_without_gallery_or_report_is_not_published(root: DataRoot, step: str) -> None:
     index = open_index(root, BUILT)
     if step == "neighbours":
         shutil.rmtree(index.neighbours)
@@ -223,7 +223,7 @@ def test_a_flipped_bit_is_not_published(root: DataRoot) -> None:
     assert not (root.index / CURRENT).exists()
 
 
-def test_of_what_is_not_there_no_report_is_made(tmp_path: Path) -> None:
+def test_a_missing_index_has_no_report(tmp_path: Path) -> None:
     for make in (write_report, store_neighbours, publish):
         with pytest.raises(LookalikeError, match="no index is built in"):
             make(DataRoot(tmp_path))

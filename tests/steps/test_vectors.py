@@ -50,7 +50,7 @@ def test_only_usable_pictures_are_taken_one_row_a_content(tmp_path: Path) -> Non
     assert read_vectors(vectors).keys() == {picture_id(number) for number in range(12) if number != 3}
 
 
-def test_the_same_input_is_assembled_once_and_a_new_label_anew(tmp_path: Path) -> None:
+def test_equal_input_is_assembled_once_and_again_with_a_new_label(tmp_path: Path) -> None:
     root, _ = make_root(tmp_path, 12)
     first = assemble_vectors(root, FINGERPRINT)
     written = (first.pictures / "_SUCCESS").stat().st_mtime_ns
@@ -76,7 +76,7 @@ def spoil_csv(store: EmbeddingStore, ids: list[str], vectors: np.ndarray) -> Non
 
 @pytest.mark.parametrize("kind", ["nan", "infinite", "zero", "short"])
 @pytest.mark.parametrize(("format", "spoil"), [("parquet", spoil_parquet), ("csv", spoil_csv)])
-def test_embeddings_that_are_none_are_one_sentence_and_nothing_is_assembled(
+def test_invalid_embeddings_are_one_sentence_and_nothing_is_assembled(
     tmp_path: Path, format: str, spoil: Callable[[EmbeddingStore, list[str], np.ndarray], None], kind: str
 ) -> None:
     root, vectors = make_root(tmp_path, 12)

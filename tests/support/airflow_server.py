@@ -25,7 +25,7 @@ class Server(AirflowApi):
 
 
 def free_ports(count: int) -> list[str]:
-    """Ports of 127.0.0.1 that nobody listens on."""
+    """Free ports of 127.0.0.1."""
     with ExitStack() as taken:
         ports = [taken.enter_context(socket.socket()) for _ in range(count)]
         for port in ports:
@@ -58,15 +58,15 @@ def running_airflow(home: Path, **environment: str) -> Iterator[Server]:
     log = home / "standalone.log"
     try:
         assert process.stdout is not None
-        said: dict[str, str] = {}
+        login: dict[str, str] = {}
         for line in process.stdout:
             words = line.split()
             if len(words) == 2:
-                said[words[0]] = words[1]
-            if "password" in said:
+                login[words[0]] = words[1]
+            if "password" in login:
                 break
-        assert said.keys() == {"address", "user", "password"}, log.read_text()[-3000:]
-        server = Server(base=f"http://127.0.0.1:{ui}", **said, log=log)
+        assert login.keys() == {"address", "user", "password"}, log.read_text()[-3000:]
+        server = Server(base=f"http://127.0.0.1:{ui}", **login, log=log)
         server.log_in()
         # The DAG files are read a moment after the server is up.
         until(lambda: len(server.dags()) == 3, 90, "the DAGs")

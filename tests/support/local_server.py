@@ -1,4 +1,4 @@
-"""An HTTP server on this machine that answers as told and remembers what it was asked."""
+"""An HTTP server on this machine with prepared answers, which records its requests."""
 
 from __future__ import annotations
 

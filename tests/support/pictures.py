@@ -43,7 +43,7 @@ def write_pictures(folder: Path, count: int) -> list[Path]:
 
 
 def cut_jpeg(seed: int = 0) -> bytes:
-    """A JPEG that ends amid its pixels: its header is whole."""
+    """A JPEG that ends within its pixels: its header is whole."""
     whole = encoded(picture(seed, (64, 64)), "JPEG")
     return whole[: len(whole) // 2]
 

@@ -29,7 +29,7 @@ COUNT = 25 * len(KINDS)
 
 
 def draw_sample(directory: Path, seed: int = 0) -> Source:
-    """Draw the sample of ``seed`` into ``directory``; one that is there already is taken as it is.
+    """Draw the sample of ``seed`` into ``directory``; an existing one is used.
 
     Label boxes are pixels of the picture as it is seen: EXIF orientation applied.
     """

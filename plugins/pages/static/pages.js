@@ -1,4 +1,4 @@
-// What pages do beyond links: choose a class, ask about a picture, follow a run, put a version back.
+// What pages do beyond links: choose a class, search for a picture, follow a run, make a version current.
 const { airflow, base, queryDag } = document.body.dataset;
 const OURS = { "X-Requested-With": "lookalike" };
 const say = document.querySelector("[data-say]");
@@ -14,15 +14,15 @@ async function send(address, options) {
   try {
     answer = await fetch(address, options);
   } catch {
-    throw new Error("Airflow can't be reached: look whether it still runs, and try again.");
+    throw new Error("Airflow can't be reached: check that it still runs, and try again.");
   }
-  const told = await answer.json().catch(() => ({}));
-  if (answer.ok) return told;
+  const body = await answer.json().catch(() => ({}));
+  if (answer.ok) return body;
   if (answer.status === 401) throw new Error("You are no longer logged in: reload the page.");
-  throw new Error(typeof told.detail === "string" ? told.detail : `Airflow refused (${answer.status}).`);
+  throw new Error(typeof body.detail === "string" ? body.detail : `Airflow refused (${answer.status}).`);
 }
 
-// Trigger the query as who is logged in, through Airflow's own API, and go where its run is shown.
+// Trigger the query as the logged-in user, through Airflow's own API, and open the page of its run.
 async function ask(query) {
   tell("Starting the search …");
   const run = await send(`${airflow}/api/v2/dags/${queryDag}/dagRuns`, {
@@ -85,11 +85,11 @@ if (drop) {
     drop.classList.remove("over");
     const [file] = event.dataTransfer.files;
     if (file) guarded(() => upload(file));
-    else tell("That was no file: drop a picture from your computer.", true);
+    else tell("That was not a file: drop a picture from your computer.", true);
   });
 }
 
-// A run that is not done yet: its tasks, asked for every second or so, then the page anew.
+// A run that has not finished: show its tasks every second, then reload the page.
 const progress = document.querySelector("[data-run]");
 if (progress) guarded(follow);
 

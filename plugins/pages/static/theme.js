@@ -1,4 +1,4 @@
-// As light or dark as Airflow around us; alone, as the system is, which the style sheet sees to.
+// Inside Airflow, follow its light or dark theme; alone, the style sheet follows the system's.
 "use strict";
 
 function followAirflow() {
@@ -6,7 +6,7 @@ function followAirflow() {
   try {
     outside = window.parent === window ? null : window.parent.document.documentElement;
   } catch {
-    return; // Framed by something that is not ours to read.
+    return; // Framed by another site, which can't be read.
   }
   if (!outside) return;
   const show = () => {

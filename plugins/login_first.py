@@ -1,6 +1,6 @@
-"""Keep from strangers what Airflow itself tells anybody: its version and the descriptions of its APIs.
+"""Require a login for Airflow's version and API docs, which Airflow itself shows without one.
 
-What is left without a login is the health page and the login with all that draws it.
+Only the health page and the login page with its files stay open.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-TELLING = re.compile(r"/(docs|redoc|openapi\.json)(/.*)?$|^/api/v2/version/?$")
+GUARDED = re.compile(r"/(docs|redoc|openapi\.json)(/.*)?$|^/api/v2/version/?$")
 
 
 class LoginFirst:
-    """Middleware of Airflow's whole application: answers 401 or 403 where a login is needed and is none."""
+    """Middleware for all of Airflow: answers 401 or 403 if a guarded path is requested without a login."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and TELLING.search(scope["path"]):
+        if scope["type"] == "http" and GUARDED.search(scope["path"]):
             request = Request(scope)
             scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
             token = bearer if scheme.lower() == "bearer" else request.cookies.get(COOKIE_NAME_JWT_TOKEN)
