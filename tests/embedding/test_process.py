@@ -95,7 +95,7 @@ def test_killed_from_outside_is_said_and_what_is_done_is_kept(
     (tmp_path / "pictures" / "last.jpg").write_bytes(last)
     root = take_in(tmp_path)
     monkeypatch.setattr("jobs.embedding.process._serve", crashing.serve)
-    with pytest.raises(KilledError, match="killed from outside \(SIGKILL\)"):
+    with pytest.raises(KilledError, match=r"killed from outside \(SIGKILL\)"):
         embed_catalog(root, MODEL)
     assert len(store_of(root).ids()) == 512
     monkeypatch.undo()

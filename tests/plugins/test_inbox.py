@@ -1,4 +1,7 @@
-"""The trigger that watches the inbox: once for what has settled, never in a loop, also after a restart."""
+"""The trigger that watches the inbox: once for what has settled, never in a loop, also after a restart.
+
+No time passes here between two scans: scans are counted.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import asyncio
 import importlib
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,43 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from plugins import inbox
-from plugins.inbox import InboxTrigger, snapshot
+from plugins.inbox import EVERY_S, LONGEST_BACK_OFF_S, REST, InboxTrigger, snapshot
 from tests.support.pictures import write_picture, write_pictures
 
-QUICK_S = 0.02
+SCANS = 20
+
+
+class EnoughError(Exception):
+    """There were so many scans that every event would have been fired."""
+
+
+class Clock:
+    """What the trigger sleeps by: each sleep is noted and over at once."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.left = SCANS
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.left -= 1
+        if not self.left:
+            raise EnoughError
+
+    async def fires(self, events: AsyncIterator[Any]) -> Any:
+        """The next event's payload; None if there is none in ``SCANS`` scans, which end the trigger."""
+        self.left = SCANS
+        try:
+            return (await anext(events)).payload
+        except EnoughError:
+            return None
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("plugins.inbox.asyncio.sleep", clock.sleep)
+    return clock
 
 
 class Store:
@@ -38,41 +73,34 @@ class Store:
 
 
 def watch(folder: Path, store: Store) -> InboxTrigger:
-    classpath, arguments = InboxTrigger(str(folder), QUICK_S).serialize()
+    classpath, arguments = InboxTrigger(str(folder)).serialize()
     module, _, name = classpath.rpartition(".")
     trigger: InboxTrigger = getattr(importlib.import_module(module), name)(**arguments)
     trigger.asset_state_store = store  # type: ignore[assignment]
     return trigger
 
 
-async def fires(events: AsyncIterator[Any], within_s: float = 1.0) -> Any:
-    """The next event's payload; None if there is none in a time in which many looks are taken."""
-    with suppress(TimeoutError):
-        return (await asyncio.wait_for(anext(events), within_s)).payload
-    return None
-
-
-def test_new_pictures_fire_one_event_and_none_after_a_restart(tmp_path: Path) -> None:
+def test_new_pictures_fire_one_event_and_none_after_a_restart(tmp_path: Path, clock: Clock) -> None:
     async def story() -> None:
         store = Store()
         events = watch(tmp_path, store).run()
         write_pictures(tmp_path, 3)
-        assert await fires(events, 20) == {"pictures": 3}
-        assert await fires(events) is None
-        assert await fires(watch(tmp_path, store).run()) is None
+        assert await clock.fires(events) == {"pictures": 3}
+        assert await clock.fires(events) is None
+        assert await clock.fires(watch(tmp_path, store).run()) is None
 
     asyncio.run(story())
 
 
 @pytest.mark.parametrize("change", ["new", "changed", "removed", "labels"])
-def test_every_kind_of_change_in_the_inbox_fires_an_event(tmp_path: Path, change: str) -> None:
+def test_every_kind_of_change_in_the_inbox_fires_an_event(tmp_path: Path, clock: Clock, change: str) -> None:
     async def story() -> None:
         store, (first, *_) = Store(), write_pictures(tmp_path, 2)
-        assert await fires(watch(tmp_path, store).run(), 20) == {"pictures": 2}
+        assert await clock.fires(watch(tmp_path, store).run()) == {"pictures": 2}
         # The first event was not noted yet, so it comes twice rather than never.
         events = watch(tmp_path, store).run()
-        assert await fires(events, 20) == {"pictures": 2}
-        assert await fires(events) is None
+        assert await clock.fires(events) == {"pictures": 2}
+        assert await clock.fires(events) is None
         changes: dict[str, Callable[[], object]] = {
             "new": lambda: write_picture(tmp_path / "deep" / "new.png", 9),
             "changed": lambda: os.utime(write_picture(first, 8), ns=(1, 1)),
@@ -80,12 +108,14 @@ def test_every_kind_of_change_in_the_inbox_fires_an_event(tmp_path: Path, change
             "labels": lambda: (tmp_path / "labels.csv").write_text("image,label\n000.jpg,car\n"),
         }
         changes[change]()
-        assert await fires(watch(tmp_path, store).run(), 20) is not None
+        assert await clock.fires(watch(tmp_path, store).run()) is not None
 
     asyncio.run(story())
 
 
-def test_a_copy_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_under_way_is_waited_for(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes = iter(range(1, 10_000))
 
     def growing(folder: Path) -> tuple[str, int]:
@@ -95,45 +125,61 @@ def test_a_copy_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
     async def story() -> None:
         events = watch(tmp_path, Store()).run()
         monkeypatch.setattr(inbox, "snapshot", growing)
-        assert await fires(events) is None
+        assert await clock.fires(events) is None
 
     asyncio.run(story())
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_an_empty_inbox_fires_no_event(tmp_path: Path, there: bool) -> None:
+def test_an_empty_inbox_fires_no_event(tmp_path: Path, clock: Clock, there: bool) -> None:
     folder = tmp_path / "inbox"
     if there:
         folder.mkdir()
         (folder / "notes.txt").write_text("no picture")
-    assert asyncio.run(fires(watch(folder, Store()).run())) is None
+    assert asyncio.run(clock.fires(watch(folder, Store()).run())) is None
 
 
-def test_a_failing_asset_store_does_not_make_the_trigger_spin(tmp_path: Path) -> None:
+def test_a_failing_asset_store_does_not_make_the_trigger_spin(tmp_path: Path, clock: Clock) -> None:
     async def story() -> None:
         store = Store()
         store.failing = True
         write_pictures(tmp_path, 1)
         events = watch(tmp_path, store).run()
-        assert await fires(events, 20) == {"pictures": 1}
-        assert await fires(events) is None
+        assert await clock.fires(events) == {"pictures": 1}
+        assert await clock.fires(events) is None
 
     asyncio.run(story())
+
+
+def test_scans_keep_their_pace_and_rest_after_long_ones(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The even scans take no time, the odd ones seven seconds."""
+    times = (second for number in range(SCANS) for second in (100 * number, 100 * number + number % 2 * 7))
+    monkeypatch.setattr("plugins.inbox.time.monotonic", lambda: next(times))
+
+    async def at_once(scan: Callable[[Path], Any], folder: Path) -> Any:
+        return scan(folder)
+
+    monkeypatch.setattr("plugins.inbox.asyncio.to_thread", at_once)
+    events = watch(tmp_path, Store()).run()
+    looked = clock.fires(events)
+    with pytest.raises(StopIteration):  # outside of a loop, which tells the time too
+        looked.send(None)
+    assert clock.slept == [EVERY_S, 7 * REST] * (SCANS // 2)
 
 
 def test_a_folder_that_can_not_be_listed_is_retried_more_and_more_slowly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[Path] = []
+    scans: list[Path] = []
 
     def broken(folder: Path) -> tuple[str, int]:
-        looks.append(folder)
+        scans.append(folder)
         raise OSError("stale handle")
 
-    async def story() -> None:
-        monkeypatch.setattr(inbox, "snapshot", broken)
-        assert await fires(watch(tmp_path, Store()).run(), 3) is None
-
-    asyncio.run(story())
-    # At the usual pace there would be 150.
-    assert 2 <= len(looks) <= 10
+    monkeypatch.setattr(inbox, "snapshot", broken)
+    assert asyncio.run(clock.fires(watch(tmp_path, Store()).run())) is None
+    assert len(scans) == SCANS
+    doubled = [EVERY_S * 2**number for number in range(1, SCANS + 1)]
+    assert clock.slept == [min(seconds, LONGEST_BACK_OFF_S) for seconds in doubled]
