@@ -18,20 +18,44 @@ from jobs.base.errors import LookalikeError
 from jobs.spark.session import spark_session
 
 
+class Noting(logging.Handler):
+    """Creates a file, which Spark's workers can see, when progress is logged."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line.startswith("Spark stage") and line.endswith("of 8 tasks"):
+            self.file.touch()
+
+
+@pytest.fixture
+def logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Path]:
+    logger, handler = logging.getLogger("jobs.spark.session"), Noting(tmp_path / "logged")
+    logger.addHandler(handler)
+    with caplog.at_level(logging.INFO, logger=logger.name):
+        yield handler.file
+    logger.removeHandler(handler)
+
+
 def test_long_work_logs_its_progress_until_it_ends(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, logged: Path
 ) -> None:
-    def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    too_long = time.time() + 120
+
+    def until_logged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            time.sleep(0.5)
+            while not logged.exists() and time.time() < too_long:
+                time.sleep(0.02)
             yield batch
 
     monkeypatch.setattr(jobs.spark.session, "PROGRESS_EVERY_S", 0.1)
-    with caplog.at_level(logging.INFO, logger="jobs.spark.session"), spark_session("slow") as session:
+    with spark_session("slow") as session:
         assert "progress of slow" in [thread.name for thread in threading.enumerate()]
-        assert session.range(0, 8, 1, 8).mapInArrow(slowly, "id long").count() == 8
-    lines = [record.message for record in caplog.records]
-    assert any(line.startswith("Spark stage") and line.endswith("of 8 tasks") for line in lines)
+        assert session.range(0, 8, 1, 8).mapInArrow(until_logged, "id long").count() == 8
+    assert logged.exists()
     assert "progress of slow" not in [thread.name for thread in threading.enumerate()]
 
 
