@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def calibrate_vectors(
     assembled = open_vectors(root, vectors)
     facts = assembled.description()
     target = Target(fingerprint=facts["fingerprint"], k=k, target=recall, seed=seed)
-    calibration = _last_one_for(root, target)
+    calibration = _checked_on(root, assembled.name, target) or _last_one_for(root, target)
     if calibration and calibration.is_checked(assembled.name):
         log.info(f"{calibration.folder} was already checked on these vectors")
     else:
@@ -81,6 +82,19 @@ def calibrate_vectors(
     point_to_calibration(root, calibration)
     _log(calibration, assembled.name, facts["dimension"])
     return calibration
+
+
+def _checked_on(root: DataRoot, vectors: str, target: Target) -> Calibration | None:
+    """The calibration for the same that was checked on these vectors first: a task that is run again, after
+    other runs have calibrated, keeps what its run took."""
+    checks = sorted(
+        root.calibrations.glob(f"*/checks/{vectors}.json"), key=lambda file: file.stat().st_mtime_ns
+    )
+    for calibration in (Calibration(file.parents[1]) for file in checks):
+        with suppress(LookalikeError):
+            if in_use(calibration.folder) and calibration.chosen()["target"] == target:
+                return calibration
+    return None
 
 
 def _last_one_for(root: DataRoot, target: Target) -> Calibration | None:
