@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.store.catalog import Row, read_catalog
-from jobs.store.root import CURRENT, DataRoot
+from jobs.store.root import CURRENT, DataRoot, check_fingerprint
 from jobs.store.versions import BUILT, open_index
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def find_changes(root: DataRoot, fingerprint: str, *, catalog: str = CURRENT) ->
     That may differ from the published one: a restored version is not replaced before new pictures
     land. Raises LookalikeError if there is no catalog.
     """
+    check_fingerprint(fingerprint)
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in read_catalog(root, catalog):
         if row["status"] == "ok":

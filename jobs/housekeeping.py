@@ -156,8 +156,16 @@ def _manifests(root: DataRoot, gone: set[Path]) -> Iterator[Manifest]:
 
 
 def _pointed_to(folder: Path) -> set[str]:
+    """What the pointer names. Raises LookalikeError if that is no name: then nothing there is removed."""
     pointer = folder / CURRENT
-    return {pointer.read_text(encoding="utf-8").strip()} if pointer.exists() else set()
+    if not pointer.exists():
+        return set()
+    name = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    if not CONTENT_NAME.fullmatch(name):
+        raise LookalikeError(
+            f"{pointer} holds {name!r}, which is not a name: delete it or run the DAG again."
+        )
+    return {name}
 
 
 def _hashes(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from jobs.base.logs import section
 from jobs.spark.session import spark_session
 from jobs.store.catalog import catalog_file, catalog_folder, read_catalog
 from jobs.store.embeddings import EmbeddingStore, csv_columns
-from jobs.store.root import CURRENT, DataRoot
+from jobs.store.root import CURRENT, DataRoot, check_fingerprint
 from jobs.store.vectors import FORMAT, Vectors, point_to_vectors
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ def assemble_vectors(
     Raises LookalikeError if catalog or embeddings are missing, or an embedding is invalid.
     """
     options.check_option(options.FORMAT, format)
+    check_fingerprint(fingerprint)
     store = EmbeddingStore(root.embeddings / fingerprint)
     dimension = store.model()["dimension"]
     catalog = catalog_folder(root, catalog).name

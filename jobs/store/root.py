@@ -99,6 +99,14 @@ class DataRoot:
         return self.queries / safe_name(run)
 
 
+def check_fingerprint(fingerprint: str) -> None:
+    """Raises LookalikeError if ``fingerprint`` can't be one."""
+    if not CONTENT_NAME.fullmatch(fingerprint):
+        raise LookalikeError(
+            f"{fingerprint!r} is not a fingerprint: give the 16 hex digits of a folder in embeddings/."
+        )
+
+
 def name_or_pointer(folder: Path, name: str, step: str) -> str:
     """``name``, or what the pointer ``current`` in ``folder`` names.
 

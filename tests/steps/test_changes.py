@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from jobs.base.errors import LookalikeError
 from jobs.changes import Changes, find_changes
 from jobs.store.catalog import read_catalog
 from jobs.store.root import DataRoot
 from jobs.store.versions import Index, open_index
+from jobs.vectors import assemble_vectors
 from tests.support.synthetic import FINGERPRINT, make_index, make_root, picture_id, take
 
 PICTURES = 12
@@ -94,3 +96,10 @@ def test_without_a_usable_index_every_picture_is_new(
     assert caplog.messages[-1].startswith(expected[broken]) and "similarity_index" not in caplog.text
     assert changes == Changes(None, 3, 0, 0)
     assert changes.anything
+
+
+@pytest.mark.parametrize("fingerprint", ["", "../x", "zzzz", FINGERPRINT + "/"])
+def test_what_is_no_fingerprint_is_one_sentence(made: DataRoot, fingerprint: str) -> None:
+    for step in (find_changes, assemble_vectors):
+        with pytest.raises(LookalikeError, match="is not a fingerprint: give the 16 hex digits"):
+            step(made, fingerprint)

@@ -214,6 +214,16 @@ def test_a_broken_pointer_keeps_every_version(root: DataRoot) -> None:
     assert names(root.uploads) == []  # the rest was done
 
 
+@pytest.mark.parametrize("kind", ["catalog", "vectors", "calibrations"])
+@pytest.mark.parametrize("rubbish", ["", "oops", "../index"])
+def test_a_rubbish_pointer_lets_nothing_of_its_kind_go(root: DataRoot, kind: str, rubbish: str) -> None:
+    aged(written(root.root / kind / ("1" * 16) / "x").parent, 400)
+    write_text(root.root / kind / "current", rubbish)
+    with pytest.raises(LookalikeError, match="is not a name"):
+        housekeep(root)
+    assert names(root.root / kind) == ["1" * 16, "current"]
+
+
 def test_a_linked_version_is_never_removed(root: DataRoot, tmp_path: Path) -> None:
     target = version(DataRoot(tmp_path / "elsewhere"), "1")
     root.index.mkdir(parents=True)
