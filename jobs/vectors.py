@@ -82,6 +82,7 @@ def assemble_vectors(
             staged = Vectors(staging)
             assemble(spark, root, catalog, store, format).write.parquet(str(staged.pictures))
             count = _count(spark.read.parquet(str(staged.pictures)), store, dimension)
+            _check_complete(root, catalog, store, count)
             staged.describe(
                 {"fingerprint": fingerprint, "catalog": catalog, "pictures": count, "dimension": dimension}
             )
@@ -114,6 +115,20 @@ def _count(pictures: DataFrame, store: EmbeddingStore, dimension: int) -> int:
         )
     count: int = counted["count"]
     return count
+
+
+def _check_complete(root: DataRoot, catalog: str, store: EmbeddingStore, count: int) -> None:
+    """Raises LookalikeError unless each usable picture of the catalog has one embedding."""
+    usable = len({row["id"] for row in read_catalog(root, catalog) if row["status"] == "ok"})
+    if count < usable:
+        raise LookalikeError(
+            f"{usable - count:,} of {usable:,} usable pictures have no embedding in {store.folder}: "
+            "run the step embed first."
+        )
+    if count > usable:
+        raise LookalikeError(
+            f"{store.folder} holds some embeddings twice: delete that folder and run the step embed again."
+        )
 
 
 def _key(root: DataRoot, catalog: str, fingerprint: str) -> str:

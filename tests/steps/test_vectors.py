@@ -102,3 +102,24 @@ def test_invalid_embeddings_are_one_sentence_and_nothing_is_assembled(
 def test_missing_embeddings_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(LookalikeError, match="run the step embed first"):
         assemble_vectors(DataRoot(tmp_path), FINGERPRINT)
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+def test_pictures_without_an_embedding_are_one_sentence_and_nothing_is_assembled(
+    tmp_path: Path, format: str
+) -> None:
+    root, _ = make_root(tmp_path, 12)
+    rows = read_catalog(root)
+    take(root, [*rows, {**rows[0], "id": picture_id(99), "path": "/pictures/new.jpg"}])
+    with pytest.raises(
+        LookalikeError, match=r"1 of 13 usable pictures have no embedding .*: run the step embed"
+    ):
+        assemble_vectors(root, FINGERPRINT, format)
+    assert not [folder for folder in root.vectors.iterdir() if folder.is_dir()]
+
+
+def test_an_embedding_that_is_there_twice_is_one_sentence(tmp_path: Path) -> None:
+    root, vectors = make_root(tmp_path, 12)
+    EmbeddingStore(root.embeddings / FINGERPRINT).write([picture_id(3)], vectors[3:4])
+    with pytest.raises(LookalikeError, match="holds some embeddings twice: delete that folder"):
+        assemble_vectors(root, FINGERPRINT)
