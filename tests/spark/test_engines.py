@@ -27,7 +27,7 @@ from tests.support.pictures import cut_jpeg, write_picture, write_pictures
 from tests.support.spark_cluster import Cluster, secured, standalone
 from tests.support.toy import toy_model
 
-FIRST, LATER = 70, 600
+FIRST, LATER = 70, 330
 
 
 def take_in(pictures: Path, root: DataRoot) -> EmbeddingStore:
