@@ -25,6 +25,9 @@ SHARED = PROJECT.parent / "shared"
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="lookalike-airflow-")
 os.environ.update(
     AIRFLOW_HOME=_AIRFLOW_HOME,
+    # Threads that wait for each other cost more than they gain here: two tests run at once.
+    OMP_NUM_THREADS="1",
+    OPENBLAS_NUM_THREADS="1",
     AIRFLOW__CORE__DAGS_FOLDER=str(PROJECT / "dags"),
     AIRFLOW__CORE__PLUGINS_FOLDER=str(PROJECT / "plugins"),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
@@ -57,12 +60,21 @@ ALLOWED_SKIPS = (
 """The reasons to skip that are allowed if ``CI`` is set; any other skip fails the run there."""
 
 
+SLOW_FOLDERS = ("spark", "dags", "plugins", "cluster")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without the slow tests nothing need be imported for them: Airflow takes seconds, in each process."""
+    fast = config.getoption("markexpr") == "not slow" and collection_path.name in SLOW_FOLDERS
+    return True if fast and collection_path.parent == Path(__file__).parent else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else 99)
     for item in items:
         if SLOW.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
-        if item.path.parent.name in ("spark", "dags", "plugins", "cluster"):
+        if item.path.parent.name in SLOW_FOLDERS:
             item.add_marker("slow")
 
 

@@ -24,6 +24,7 @@ from jobs.embedding.backbones import RESNET18, Backbone, Pretrained
 from jobs.embedding.network import load_network
 from jobs.embedding.weights import Weights, find_weights, torch_cache
 from tests.support.pictures import write_picture
+from tests.support.toy import TOY
 
 State = dict[str, Any]
 
@@ -52,9 +53,9 @@ def assert_holds(network: State, state: State) -> None:
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.items())
 
 
-def refusal(path: str | Path) -> str:
+def refusal(path: str | Path, backbone: Backbone = RESNET18) -> str:
     with pytest.raises(LookalikeError) as caught:
-        load_network(RESNET18, find_weights(str(path), RESNET18))
+        load_network(backbone, find_weights(str(path), backbone))
     sentence = str(caught.value)
     assert str(path) in sentence
     assert "\n" not in sentence
@@ -197,7 +198,7 @@ def test_corrupt_file_is_refused(tmp_path: Path, new_format: bool) -> None:
         for _ in range(min(len(content), chance.randrange(1, 6))):
             content[chance.randrange(len(content))] = chance.randrange(256)
         path.write_bytes(content)
-        refusal(path)
+        refusal(path, TOY)
 
 
 def test_file_whose_parts_do_not_fit_together_is_refused(tmp_path: Path) -> None:
@@ -229,6 +230,7 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path, state: State, sav
     assert proof.exists()  # it would have
 
 
+@pytest.mark.slow
 def test_state_dict_of_another_network_is_refused(tmp_path: Path, state: State) -> None:
     others: dict[str, object] = {
         "resnet34": resnet34(weights=None).state_dict(),
