@@ -28,7 +28,7 @@ def param(option: Option) -> Param:
     for bound, value in (("minimum", option.minimum), ("maximum", option.maximum)):
         if value is not None:
             schema[f"exclusive{bound.capitalize()}" if option.exclusive else bound] = value
-    if option.longest:
+    if option.kind is str and not option.choices:
         schema["maxLength"] = option.longest
     if option.examples:
         schema["examples"] = list(option.examples)

@@ -37,6 +37,7 @@ from jobs.spark.hashing import planes_of
 from jobs.spark.session import spark_session
 from jobs.store.calibrations import FORMAT, Calibration, Target, open_calibration, point_to_calibration
 from jobs.store.packed import array_of
+from jobs.store.reading import is_whole
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.vectors import open_vectors
 
@@ -93,6 +94,7 @@ def _checked_on(root: DataRoot, vectors: str, target: Target) -> Calibration | N
     for calibration in (Calibration(file.parents[1]) for file in checks):
         with suppress(LookalikeError):
             if in_use(calibration.folder) and calibration.chosen()["target"] == target:
+                calibration.check_whole()
                 return calibration
     return None
 
@@ -104,6 +106,7 @@ def _last_one_for(root: DataRoot, target: Target) -> Calibration | None:
         return None
     try:
         last = open_calibration(root)
+        last.check_whole()
         return last if last.chosen()["target"] == target else None
     except LookalikeError as error:
         log.info(f"the earlier calibration can't be checked: {error}")
@@ -136,7 +139,7 @@ def _choose(
     """Write ``calibrations/<hash>``: the choice and all that hashing by it needs."""
     content = json.dumps([FORMAT, target, vectors])
     calibration = Calibration(root.calibrations / hashlib.sha256(content.encode()).hexdigest()[:16])
-    if in_use(calibration.folder) and calibration.is_checked(vectors):
+    if is_whole(calibration.folder, calibration.check_whole) and calibration.is_checked(vectors):
         return calibration, calibration.check(vectors)["prediction"]
     choice, prediction, seed = None, None, target["seed"]
     with staged_directory(calibration.folder) as staging:
@@ -210,9 +213,7 @@ def _log(calibration: Calibration, vectors: str, dimension: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = step_parser(
-        "spark-submit jobs/calibrate.py", __doc__, options.K, options.RECALL, options.LSH_SEED
-    )
+    parser = step_parser("python -m jobs.calibrate", __doc__, options.K, options.RECALL, options.LSH_SEED)
     add_name(parser, "--vectors", "the assembled vectors", CURRENT)
 
     def step(given: argparse.Namespace) -> dict[str, str]:

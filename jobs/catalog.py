@@ -198,7 +198,7 @@ def _duplicates(rows: list[Row]) -> list[tuple[str, str, str | None, bool]]:
 def _read_source(file: Path) -> Source:
     try:
         return Source.from_dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise LookalikeError(
             f"{file} does not describe a source ({type(error).__name__}): "
             "write it with python -m jobs.sources --output."

@@ -55,10 +55,10 @@ def find_changes(root: DataRoot, fingerprint: str, *, catalog: str = CURRENT) ->
         model = index.manifest()["model"]["fingerprint"]
         if model != fingerprint:
             raise LookalikeError(f"index {index.version} is of model {model}, not {fingerprint}.")
+        indexed = {row["id"]: row for row in index.captions()}
     except LookalikeError as error:
         log.info(f"the earlier index can't be compared with, every picture is new: {error}")
         return Changes(None, len(rows), 0, 0)
-    indexed = {row["id"]: row for row in index.captions()}
     changes = Changes(
         index.version,
         new=len(rows.keys() - indexed.keys()),

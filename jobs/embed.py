@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from jobs.base import options
-from jobs.base.atomic import sweep
+from jobs.base.atomic import one_at_a_time, sweep
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.logs import Progress
 from jobs.embedding.backbones import DEFAULT, RESNET18
@@ -51,16 +51,31 @@ def embed_catalog(
     Returns fingerprint, counts and the name of the catalog to go on with: a picture that turns out to be
     broken is quarantined with its reason, in another catalog. The default
     ``engine`` is this machine. An embedding does not depend on the pictures embedded with it, not even in
-    its last bit, so an interrupted run ends with the same embeddings as an uninterrupted one.
+    its last bit, so an interrupted run ends with the same embeddings as an uninterrupted one. If another
+    process embeds by the same model, this one waits for it first.
 
     Raises LookalikeError if more than ``max_quarantined`` of the files are quarantined, and
     what ``EmbeddingProcess.embed`` raises.
     """
     catalog = catalog_folder(root, catalog).name
-    rows = read_catalog(root, catalog)
     store = EmbeddingStore(root.embeddings / model.fingerprint)
+    # Two at once would both embed what both lack, and the store would hold it twice.
+    with one_at_a_time(store.folder):
+        return _embed(root, model, store, engine, max_quarantined, catalog)
+
+
+def _embed(
+    root: DataRoot,
+    model: Model,
+    store: EmbeddingStore,
+    engine: Engine | None,
+    max_quarantined: float,
+    catalog: str,
+) -> dict[str, Any]:
+    scratch = root.resized_scratch(model.fingerprint)
+    rows = read_catalog(root, catalog)
     sweep(store.folder)
-    shutil.rmtree(root.resized_scratch, ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)
     store.describe(model.description)
     _take_over_resized(root, model)
     copies: dict[str, list[Row]] = defaultdict(list)
@@ -89,7 +104,7 @@ def embed_catalog(
                 # Without an id, the next catalog reads the file again.
                 by_path[path]["id"] = None
         progress.finish()
-        shutil.rmtree(root.resized_scratch, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
     for id_ in broken.keys() & copies.keys():
         for row in copies[id_]:
             _quarantine(row, broken[id_])

@@ -18,8 +18,10 @@ from jobs.base.atomic import staged_file
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
-from jobs.search.near_duplicates import first_alike, near_duplicates, stored_neighbours
-from jobs.store.gallery import ALL, SCHEMA
+from jobs.search.near_duplicates import first_alike, near_duplicates
+from jobs.store.gallery import ALL, SCHEMA, check_gallery
+from jobs.store.neighbours import read_neighbours
+from jobs.store.reading import is_whole
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.versions import BUILT, Index, open_index
 
@@ -32,7 +34,7 @@ def lay_out_gallery(root: DataRoot, version: str = BUILT) -> Path:
     Raises LookalikeError if there is no such index or its neighbours were not stored.
     """
     index = open_index(root, version)
-    if index.gallery_file.exists():
+    if is_whole(index.gallery_file, lambda: check_gallery(index)):
         log.info(f"{index.gallery_file} exists already")
         return index.gallery_file
     if not index.neighbours.exists():
@@ -52,7 +54,7 @@ def lay_out_gallery(root: DataRoot, version: str = BUILT) -> Path:
 
 def _fill(database: sqlite3.Connection, index: Index) -> None:
     captions = index.captions()
-    neighbours, distances = stored_neighbours(index, np.array([row["id"] for row in captions], "S32"))
+    neighbours, distances = read_neighbours(index, np.array([row["id"] for row in captions], "S32"))
     _, pairs = near_duplicates(neighbours, distances)
     alike = first_alike(pairs, len(captions))
     named = np.array([row["class_name"] or row["label"] or "" for row in captions])

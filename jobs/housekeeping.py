@@ -39,7 +39,8 @@ from jobs.base.atomic import remove
 from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.store.manifest import Manifest
-from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot, safe_name
+from jobs.store.reading import readable
+from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot, read_pointer, safe_name
 from jobs.store.vectors import Vectors
 from jobs.store.versions import BUILT, Index, name_index
 
@@ -157,15 +158,8 @@ def _manifests(root: DataRoot, gone: set[Path]) -> Iterator[Manifest]:
 
 def _pointed_to(folder: Path) -> set[str]:
     """What the pointer names. Raises LookalikeError if that is no name: then nothing there is removed."""
-    pointer = folder / CURRENT
-    if not pointer.exists():
-        return set()
-    name = pointer.read_text(encoding="utf-8", errors="replace").strip()
-    if not CONTENT_NAME.fullmatch(name):
-        raise LookalikeError(
-            f"{pointer} holds {name!r}, which is not a name: delete it or run the DAG again."
-        )
-    return {name}
+    name = read_pointer(folder / CURRENT)
+    return {name} if name else set()
 
 
 def _hashes(folder: Path) -> list[Path]:
@@ -197,14 +191,10 @@ def _unnamed_photos(root: DataRoot, gone: set[Path]) -> Iterator[Path]:
 
 def _query_picture(answer: Path) -> str | None:
     """The file name of an answer's query picture; the names of photos are unique."""
-    try:
-        return Path(json.loads(answer.read_text(encoding="utf-8"))["query"]["path"]).name
-    except FileNotFoundError:
+    if not answer.exists():
         return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise LookalikeError(
-            f"{answer} names no picture, so photos are kept: delete the folder of that answer."
-        ) from error
+    with readable(answer, "delete the folder of that answer; until then all photos are kept"):
+        return Path(json.loads(answer.read_text(encoding="utf-8"))["query"]["path"]).name
 
 
 def _event_logs(root: DataRoot) -> Iterator[Path]:
@@ -212,9 +202,10 @@ def _event_logs(root: DataRoot) -> Iterator[Path]:
 
 
 def _leftovers(root: DataRoot) -> Iterator[Path]:
-    # Of the resized copies, which may be a million, only the folder in which they are written.
+    # Of the resized copies, which may be a million, only the folders in which they are written.
+    yield from root.resized.glob(".tmp-*")
     written = (root.catalog, root.embeddings, root.vectors, root.calibrations, root.index, root.uploads)
-    for top in (*written, root.queries, root.sources, root.spark_events, root.resized_scratch):
+    for top in (*written, root.queries, root.sources, root.spark_events):
         for folder, folders, files in os.walk(top):
             left = [name for name in (*folders, *files) if name.startswith(".tmp-")]
             folders[:] = [name for name in folders if not name.startswith(".tmp-")]

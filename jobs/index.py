@@ -9,14 +9,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import NotRequired
+from typing import Literal, NotRequired
 
 import pyarrow.dataset
 from pyspark.sql import SparkSession
 from typing_extensions import TypedDict
 
 from jobs.base import options
-from jobs.base.atomic import in_use, staged_directory
+from jobs.base.atomic import staged_directory
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
@@ -30,6 +30,7 @@ from jobs.store.catalog import read_counts
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.manifest import FORMAT, Lsh, Recall
 from jobs.store.packed import load_sketch, open_parts
+from jobs.store.reading import is_whole
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.vectors import Vectors, open_vectors
 from jobs.store.versions import BUILT, CAPTION, Index, open_index, point_to_index
@@ -61,7 +62,7 @@ class LshParams:
 class _Searched(TypedDict):
     """How the index is searched, and its measured recall: part of the manifest."""
 
-    search: str
+    search: Literal["sketch", "exact"]
     candidates: int
     candidates_fraction: float
     bytes_read: float
@@ -84,7 +85,7 @@ def build_index(
     calibrated.check(assembled.name)  # the calibration is of these vectors
     content = json.dumps([FORMAT, assembled.name, calibrated.name, asdict(params)])
     index = Index(root.index / hashlib.sha256(content.encode()).hexdigest()[:16])
-    if in_use(index.folder):
+    if is_whole(index.folder, index.verify):
         log.info(f"index {index.version} exists already")
     else:
         with section("fit, hash and measure"), spark_session("index") as spark:
@@ -207,7 +208,7 @@ def _hashed_alike(root: DataRoot, calibration: str, lsh: Lsh) -> Index | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser(
-        "spark-submit jobs/index.py",
+        "python -m jobs.index",
         __doc__,
         options.BUCKET_LENGTH,
         options.NUM_HASH_TABLES,

@@ -19,6 +19,7 @@ from jobs.base.text import name_of, plain
 from jobs.drawing.palette import CARD, GROUND, INK, OTHER, QUERY, QUIET, SAME, WRONG
 from jobs.drawing.table import same_class, table
 from jobs.store.answers import MONTAGE, QUERY_PICTURE, Answer, Caption, Neighbour, read_answer
+from jobs.store.reading import readable
 from jobs.store.root import DataRoot, resized_file
 
 log = logging.getLogger(__name__)
@@ -88,10 +89,11 @@ def _tile(
     same = rank is not None and same_class(answer, picture)
     frame = QUERY if rank is None else SAME if same else OTHER
     draw.rounded_rectangle((left - 5, top - 5, left + TILE + 4, top + TILE + CAPTION), 10, CARD, frame, 3)
-    file = folder / QUERY_PICTURE
+    file, remedy = folder / QUERY_PICTURE, "run the query again"
     if picture["id"]:
         file = resized_file(root, answer["model"]["resized"], picture["id"])
-    with Image.open(file) as resized:
+        remedy = f"move embeddings/{answer['model']['fingerprint']} away and run the DAG similarity_index"
+    with readable(file, remedy), Image.open(file) as resized:
         canvas.paste(resized.resize((TILE, TILE)), corner)
     badge = "query" if rank is None else str(rank)
     across = draw.textlength(badge, _font(15, bold=True)) + 18

@@ -15,6 +15,8 @@ from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
 from jobs.search.opened import OpenIndex, open_for_search
 from jobs.spark.session import spark_session
+from jobs.store.neighbours import check_neighbours
+from jobs.store.reading import is_whole
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.versions import BUILT, Index, open_index
 
@@ -39,7 +41,7 @@ def store_neighbours(root: DataRoot, version: str = BUILT, k: int = STORED) -> I
     if not 1 <= k <= MAX_STORED:
         raise LookalikeError(f"k is {k}: store 1 to {MAX_STORED} neighbours.")
     index = open_index(root, version)
-    if index.neighbours.exists():
+    if is_whole(index.neighbours, lambda: check_neighbours(index)):
         log.info(f"{index.neighbours} exists already")
         return index
     with (
@@ -82,7 +84,7 @@ def _of_block(index: OpenIndex, part: int, start: int, k: int) -> pa.RecordBatch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = step_parser("spark-submit jobs/neighbours.py", __doc__)
+    parser = step_parser("python -m jobs.neighbours", __doc__)
     parser.add_argument("--k", type=int, default=STORED, help="neighbours to store per picture")
     add_name(parser, "--index-version", "the index version", BUILT, CURRENT)
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
+from jobs.store.gallery import check_gallery
+from jobs.store.neighbours import check_neighbours
+from jobs.store.reports import check_report
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.settings import write_settings
 from jobs.store.versions import BUILT, Index, open_index, point_to_index
@@ -42,6 +45,8 @@ def publish(
     for step, made in steps.items():
         if not made.exists():
             raise LookalikeError(f"{made} is missing: run the step {step} first.")
+    for check in (check_neighbours, check_gallery, check_report):
+        check(index)
     if run or not index.published_file.exists():
         at = datetime.now(UTC).isoformat(timespec="seconds")
         index.record_published({"run": run, "at": at})
@@ -54,7 +59,7 @@ def publish(
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("python -m jobs.publish", __doc__)
-    add_name(parser, "--index-version", "the index version", BUILT)
+    add_name(parser, "--index-version", "the index version", BUILT, CURRENT)
 
     def step(given: argparse.Namespace) -> dict[str, str]:
         return {"index_version": publish(DataRoot.from_env(), given.index_version).version}

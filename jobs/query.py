@@ -20,7 +20,7 @@ from jobs.search.opened import OpenIndex, open_for_search
 from jobs.spark.search import search_by_spark
 from jobs.spark.session import spark_session
 from jobs.spark.stock import stock_search
-from jobs.store.answers import QUERY_PICTURE, Answer, Neighbour, SearchedIndex, write_answer
+from jobs.store.answers import ANSWER, QUERY_PICTURE, Answer, Neighbour, SearchedIndex, write_answer
 from jobs.store.gallery import Gallery, open_gallery
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.versions import BUILT, Index, open_index
@@ -88,6 +88,7 @@ def answer(
     )
     answered = Answer(query=picture.caption, k=k, **result, index=searched, model=manifest["model"])
     write_answer(folder, answered)
+    log.info(f"answer: {folder / ANSWER}")
     return folder
 
 
@@ -137,7 +138,7 @@ def _by_spark(spark: SparkSession, index: OpenIndex, picture: Asked, k: int, *, 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = step_parser("spark-submit jobs/query.py", __doc__, *options.QUERY_OPTIONS)
+    parser = step_parser("python -m jobs.query", __doc__, *options.QUERY_OPTIONS)
     parser.add_argument("--run", default="manual", help="the folder under queries/")
     add_name(parser, "--index-version", "the index version", CURRENT, BUILT)
 

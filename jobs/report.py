@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,18 +21,17 @@ from jobs.drawing.report_page import render
 from jobs.lsh.quality import class_measures, histogram, hubness
 from jobs.lsh.sketch import Floats
 from jobs.search.frontier import sketch_frontier, stock_frontier
-from jobs.search.near_duplicates import near_duplicates, stored_neighbours
+from jobs.search.near_duplicates import near_duplicates
 from jobs.search.opened import OpenIndex, open_for_search
-from jobs.store.catalog import catalog_folder
-from jobs.store.documents import write_document
+from jobs.store.catalog import read_duplicates
+from jobs.store.neighbours import read_neighbours
 from jobs.store.packed import draw
+from jobs.store.reading import is_whole
+from jobs.store.reports import check_report, write_report_document
 from jobs.store.root import CURRENT, DataRoot, resized_file
 from jobs.store.versions import BUILT, Index, open_index
 
 log = logging.getLogger(__name__)
-
-FORMAT = 2
-"""Of ``report.json``."""
 
 QUERIES = 5_000
 FRONTIER_QUERIES = 200
@@ -48,14 +46,15 @@ def write_report(root: DataRoot, version: str = BUILT) -> Path:
     Raises LookalikeError if there is no such index or its neighbours were not stored.
     """
     index = open_index(root, version)
-    if index.report_file.exists():
+    if is_whole(index.report_file, lambda: check_report(index)):
         log.info(f"{index.report_file} exists already")
         return index.report_file
     if not index.neighbours.exists():
         raise LookalikeError(f"{index.neighbours} is missing: run the step neighbours first.")
+    index.verify(content=True)  # what is measured on damaged files would be published as the truth
     with section("report"):
         report = measure(root, index)
-        write_document(index.report_file.with_suffix(".json"), report, FORMAT)
+        write_report_document(index, report)
         resized = report["model"]["resized"]
 
         def thumbnail(id_: str) -> bytes | None:
@@ -115,7 +114,7 @@ def measure(root: DataRoot, index: Index) -> dict[str, Any]:
         chance = float((others[labelled] / (len(captions) - 1)).mean())
         counts = {"queries": int(labelled.sum()), "classes": int(classes.max()) + 1}
         report["semantics"] = {**counts, "chance": chance, **measures}
-    neighbours, lengths = stored_neighbours(index, all_ids)
+    neighbours, lengths = read_neighbours(index, all_ids)
     report["hubness"] = _hubness(neighbours, captions)
     report["near_duplicates"] = _near_duplicates(neighbours, lengths, captions)
     report["same_bytes"] = _same_bytes(root, manifest["catalog"])
@@ -186,9 +185,8 @@ def _near_duplicates(
 def _same_bytes(root: DataRoot, catalog: str) -> dict[str, Any]:
     """Files with the same bytes, from the catalog; those with conflicting labels first."""
     groups: dict[str, list[dict[str, str]]] = defaultdict(list)
-    with (catalog_folder(root, catalog) / "duplicates.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            groups[row["id"]].append(row)
+    for row in read_duplicates(root, catalog):
+        groups[row["id"]].append(row)
     shown = [
         {
             "paths": [row["path"] for row in rows],

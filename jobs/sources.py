@@ -14,6 +14,7 @@ from jobs.base import options
 from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
+from jobs.base.text import path_of
 from jobs.intake.folder import folder
 from jobs.intake.sample import VERSION, draw_sample
 from jobs.intake.source import Source
@@ -52,7 +53,7 @@ def find_source(
                 raise LookalikeError(
                     "source folder needs a folder: give the folder that holds your pictures."
                 )
-            source = folder(Path(directory), label_rule)
+            source = folder(path_of(directory), label_rule)
         else:
             if not root.inbox.is_dir():
                 raise LookalikeError(f"{root.inbox} is not a folder: create it and put pictures there.")

@@ -14,13 +14,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.base import options
-from jobs.base.atomic import in_use, staged_directory
+from jobs.base.atomic import staged_directory
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
 from jobs.spark.session import spark_session
 from jobs.store.catalog import catalog_file, catalog_folder, read_catalog
 from jobs.store.embeddings import EmbeddingStore, csv_columns
+from jobs.store.reading import is_whole
 from jobs.store.root import CURRENT, DataRoot, check_fingerprint
 from jobs.store.vectors import FORMAT, Vectors, point_to_vectors
 
@@ -71,7 +72,7 @@ def assemble_vectors(
     dimension = store.model()["dimension"]
     catalog = catalog_folder(root, catalog).name
     vectors = Vectors(root.vectors / _key(root, catalog, fingerprint))
-    if in_use(vectors.folder):
+    if is_whole(vectors.folder, vectors.check):
         log.info(f"{vectors.folder} holds these vectors already")
     else:
         with (
@@ -143,7 +144,7 @@ def _key(root: DataRoot, catalog: str, fingerprint: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = step_parser("spark-submit jobs/vectors.py", __doc__, options.FORMAT)
+    parser = step_parser("python -m jobs.vectors", __doc__, options.FORMAT)
     parser.add_argument("--fingerprint", required=True, help="the model: the name of a folder in embeddings/")
     add_name(parser, "--catalog", "the catalog", CURRENT)
 

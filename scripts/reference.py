@@ -46,6 +46,7 @@ FORMATS = (
         "SHARD_FORMAT",
         "the file's metadata",
     ),
+    Format(["embeddings/<fingerprint>/embeddings.csv.json"], "jobs.store.embeddings", "CSV_FORMAT"),
     Format(["vectors/<hash>/vectors.json"], "jobs.store.vectors", "FORMAT"),
     Format(
         ["calibrations/<hash>/choice.json", "calibrations/<hash>/checks/*.json"],
@@ -66,7 +67,7 @@ FORMATS = (
         "`format`; the array `format`",
     ),
     Format(["index/<version>/gallery.db"], "jobs.store.gallery", "FORMAT", "`PRAGMA user_version`"),
-    Format(["index/<version>/report.json"], "jobs.report", "FORMAT"),
+    Format(["index/<version>/report.json"], "jobs.store.reports", "FORMAT"),
     Format(["index/<version>/published.json"], "jobs.store.manifest", "PUBLISHED_FORMAT"),
     Format(["index/settings.json"], "jobs.store.settings", "FORMAT"),
     Format(["queries/<run>/neighbours.json"], "jobs.store.answers", "FORMAT"),
@@ -109,8 +110,8 @@ def _values(option: Option) -> str:
     if low is None:
         return kind
     if option.exclusive:
-        return f"{kind} above {low:g}" + ("" if high is None else f" and below {high:g}")
-    return f"{kind}, " + (f"{low:g} or more" if high is None else f"{low:g} to {high:g}")
+        return f"{kind} above {low}" + ("" if high is None else f" and below {high}")
+    return f"{kind}, " + (f"{low} or more" if high is None else f"{low} to {high:,}")
 
 
 def _choice(value: str, shown: str) -> str:

@@ -17,6 +17,7 @@ import errno
 import fcntl
 import glob
 import json
+import logging
 import os
 import re
 import shutil
@@ -27,6 +28,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from jobs.base.errors import LookalikeError
+
+log = logging.getLogger(__name__)
 
 LOCK = ".tmp-lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -77,6 +80,27 @@ def remove(target: Path) -> None:
         raise LookalikeError(
             f"{place} can't be removed ({error.strerror}): grant write permission or delete it yourself."
         ) from error
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block with the same ``folder``, which is made if need be.
+
+    However a process ends, its turn ends. Where the file system has no locks nobody waits.
+    """
+    with _refusals_explained(folder):
+        _make(folder)
+        lock = (folder / ".lock").open("a")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info(f"another process works in {folder}: waiting until it has ended")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
 
 
 @contextmanager
@@ -215,6 +239,10 @@ def _refusals_explained(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EISDIR, errno.ENOTDIR):
+            raise LookalikeError(
+                f"{target} can't be written ({os.strerror(error.errno)}): move away what is in its place."
+            ) from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
         raise LookalikeError(

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from jobs.base.atomic import write_json
 from jobs.base.errors import LookalikeError
 from jobs.base.options import Option, check_option
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose errors are one sentence, as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise LookalikeError(f"{message}: see {self.prog} --help.")
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows defaults, and descriptions as they were written."""
+
+
 def step_parser(prog: str, description: str | None, *options: Option) -> argparse.ArgumentParser:
     """A parser with ``options`` and ``--result``."""
-    parser = argparse.ArgumentParser(
-        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser(prog=prog, description=description, formatter_class=_Help)
     for option in options:
         add_option(parser, option)
     parser.add_argument("--result", type=Path, help="write what the step returns here, as JSON")
@@ -70,6 +79,14 @@ def _reader(option: Option) -> Callable[[str], Any]:
     return read
 
 
+def _write(file: Path, text: str) -> None:
+    """Not in one step: it is read when the process has ended well, and may be a device or a link."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise LookalikeError(f"{file} can't be written ({error.strerror}): give another file.") from error
+
+
 def run_step(
     parser: argparse.ArgumentParser,
     step: Callable[[argparse.Namespace], object],
@@ -87,7 +104,7 @@ def run_step(
         logging.getLogger("__main__").setLevel(logging.INFO)
         result = step(options)
         if options.result:
-            write_json(options.result, result)
+            _write(options.result, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     except LookalikeError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2

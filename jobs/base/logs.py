@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,15 @@ PROGRESS_EVERY_S = 10.0
 def section(title: str) -> Iterator[None]:
     """Fold what is printed inside under ``title`` in Airflow's log view, and time it."""
     started = time.monotonic()
-    log.info(f"::group::{title}")
+    # Marks of Airflow's log view, which mean nothing in a terminal.
+    folds = not sys.stdout.isatty()
+    if folds:
+        log.info(f"::group::{title}")
     try:
         yield
     finally:
-        log.info("::endgroup::")
+        if folds:
+            log.info("::endgroup::")
         log.info(f"{title}: {time.monotonic() - started:.1f} s")
 
 

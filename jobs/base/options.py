@@ -28,7 +28,7 @@ class Option:
     exclusive: bool = False
     """Minimum and maximum themselves are not allowed."""
     examples: Sequence[str] = ()
-    longest: int | None = None
+    longest: int = 4096
     """The most characters of a text."""
 
     @property
@@ -85,6 +85,7 @@ LIMIT = Option(
     default=None,
     kind=int,
     minimum=1,
+    maximum=10**9,
     title="Limit",
     section="Pictures",
     help="Use only this many pictures of each split, the same ones every time. Empty: all.",
@@ -197,6 +198,7 @@ CANDIDATES = Option(
     default=None,
     kind=int,
     minimum=1,
+    maximum=10**9,
     title="Candidates",
     section="LSH",
     help="How many pictures a query re-ranks by exact distance. Empty: as many as the recall needs.",
@@ -206,6 +208,7 @@ LSH_SEED = Option(
     default=42,
     kind=int,
     minimum=0,
+    maximum=2**32 - 1,
     title="Seed of the hash tables",
     section="LSH",
     help="Draws the hash tables, and the pictures that calibrate and measure them.",
@@ -214,7 +217,6 @@ QUERY = Option(
     name="query",
     default="random",
     kind=str,
-    longest=4096,
     title="Query picture",
     section="Query",
     help="`random`, or the id, file name or path of a picture.",
@@ -247,6 +249,7 @@ SEED = Option(
     default=0,
     kind=int,
     minimum=0,
+    maximum=2**32 - 1,
     title="Seed of the random query",
     section="Query",
     help="The same seed draws the same picture from the same index.",
@@ -264,6 +267,7 @@ KEEP_VERSIONS = Option(
     default=3,
     kind=int,
     minimum=1,
+    maximum=10_000,
     title="Index versions",
     section="Housekeeping",
     help="How many of the last published versions to keep. The current one and the last one built stay.",
@@ -273,6 +277,7 @@ KEEP_DAYS = Option(
     default=30,
     kind=int,
     minimum=1,
+    maximum=36_500,
     title="Days",
     section="Housekeeping",
     help="How long to keep answers, the photos that they name, and Spark's event logs.",
@@ -296,11 +301,20 @@ INDEX_OPTIONS = (
 HOUSEKEEPING_OPTIONS = (KEEP_VERSIONS, KEEP_DAYS, DRY_RUN)
 
 
+_KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
 def check_option(option: Option, value: Any) -> None:
     """Raises LookalikeError if ``value`` is set and the option does not allow it."""
     if value is None and option.default is None:
         return
     low, high = option.minimum, option.maximum
+    if not _is_of(option.kind, value):
+        raise LookalikeError(f"{option.name} is {value!r}: give {_KINDS[option.kind]}.")
+    if option.kind is str and not (option.default is None or value):
+        raise LookalikeError(f"{option.name} is empty: give a text.")
+    if option.kind is str and len(value) > option.longest:
+        raise LookalikeError(f"{option.name} has {len(value):,} characters: give at most {option.longest:,}.")
     if option.choices and value not in option.choices:
         raise LookalikeError(f"{option.name} is {value!r}: choose one of {', '.join(option.choices)}.")
     if low is None:
@@ -310,7 +324,13 @@ def check_option(option: Option, value: Any) -> None:
         within = within and (value < high if option.exclusive else value <= high)
     if not (within and math.isfinite(value)):
         if option.exclusive:
-            wanted = f"a number above {low:g}" + ("" if high is None else f" and below {high:g}")
+            wanted = f"a number above {low}" + ("" if high is None else f" and below {high}")
         else:
-            wanted = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
+            wanted = f"{low} or more" if high is None else f"{low} to {high:,}"
         raise LookalikeError(f"{option.name} is {value}: give {wanted}.")
+
+
+def _is_of(kind: type, value: Any) -> bool:
+    """A number may be given as an int; a bool is an int to Python, but not to people."""
+    kinds = (int, float) if kind is float else kind
+    return isinstance(value, kinds) and isinstance(value, bool) == (kind is bool)

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from jobs.base.errors import LookalikeError
+
 
 def name_of(picture: Mapping[str, object]) -> str:
     """What a person calls the picture: its class, else its file."""
     return str(picture["class_name"] or picture["label"] or Path(str(picture["path"])).name)
+
+
+def path_of(text: str) -> Path:
+    """The absolute path that a person names; ``~`` is the home folder.
+
+    Raises LookalikeError if ``text`` can't be a path.
+    """
+    try:
+        text.encode()
+        return Path(text).expanduser().absolute()
+    except (RuntimeError, UnicodeEncodeError) as error:
+        raise LookalikeError(f"{plain(text)!r} is not a path that can be used: give another one.") from error
 
 
 def plain(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobs.base.download import download, file_sha256
 from jobs.base.errors import LookalikeError, UnreachableError
+from jobs.base.text import path_of
 from jobs.embedding.backbones import Backbone
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def find_weights(
         return _random()
     if spec == "imagenet":
         return _imagenet(backbone, random_if_unreachable, patience_s)
-    file = Path(spec).expanduser().absolute()
+    file = path_of(spec)
     try:
         return Weights(str(file), file, file_sha256(file))
     except OSError as error:

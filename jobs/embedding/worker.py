@@ -145,6 +145,7 @@ class Worker:
         outcome = Outcome(
             broken={picture.id: crashed[picture.id] for picture in pictures if picture.id in crashed}
         )
+        scratch = self.root.resized_scratch(model.fingerprint)
         ids, batch = [], []
         for picture in pictures:
             pixels = None
@@ -152,7 +153,7 @@ class Worker:
                 pixels = _decode(picture, model, self.marks, outcome)
             if pixels is not None:
                 target = resized_file(self.root, model.resized, picture.id)
-                with staged_file(target, scratch=self.root.resized_scratch) as staging:
+                with staged_file(target, scratch=scratch) as staging:
                     Image.fromarray(pixels).save(staging, "JPEG", quality=RESIZED_QUALITY)
                 ids.append(picture.id)
                 batch.append(pixels)

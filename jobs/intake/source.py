@@ -7,7 +7,9 @@ files, small enough to be passed from task to task as JSON.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -15,11 +17,11 @@ class Split:
     """Pictures and the label CSV that names them. File names are unique within a split only."""
 
     name: str
-    pictures: str
+    pictures: Annotated[str, Field(min_length=1)]
     """Folder, absolute; every picture file in its tree belongs to the split."""
     labels: str | None = None
     """Label CSV, absolute; None if there is none."""
-    label_rule: str = "csv"
+    label_rule: Annotated[str, Field(pattern="^(csv|class_folders|none)$")] = "csv"
     """``csv``: the label CSV; ``class_folders``: the name of the picture's folder; ``none``: unlabelled."""
 
 
@@ -28,7 +30,7 @@ class Source:
     """One source of pictures, present on this machine."""
 
     name: str
-    splits: tuple[Split, ...]
+    splits: Annotated[tuple[Split, ...], Field(min_length=1)]
     class_names: str | None = None
     """The dev kit's ``cars_meta.mat``, absolute; None if labels name classes themselves."""
 
@@ -37,5 +39,5 @@ class Source:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Source:
-        splits = tuple(Split(**split) for split in value["splits"])
-        return cls(value["name"], splits, value["class_names"])
+        """The source that ``to_dict`` described. Raises ValueError if ``value`` describes none."""
+        return TypeAdapter(cls).validate_python(value)

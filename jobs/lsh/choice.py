@@ -13,7 +13,9 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import FiniteFloat
 
+from jobs.base.ranges import Count, Positive, Share
 from jobs.lsh.nearest import Rows, nearest_others
 from jobs.lsh.sketch import Floats, Sketch, make_sketch
 from jobs.lsh.splits import CHOOSE, CONFIRM, Ids, can_split, queries_of
@@ -36,14 +38,14 @@ RANDOM_READ = 16
 class Choice:
     """A way to hash that was chosen for ``pictures``, and the candidates it takes."""
 
-    pictures: int
-    reduced_dimension: int
-    num_hash_tables: int
-    bucket_length: float
-    sample: int
-    candidates: int
+    pictures: Count
+    reduced_dimension: Count
+    num_hash_tables: Count
+    bucket_length: Positive
+    sample: Count
+    candidates: Count
     """Candidates re-ranked among the pictures of the sample."""
-    growth: float
+    growth: Share
     """Candidates grow with the pictures to this power: measured between the sample and a quarter of it."""
     disjoint: bool = False
     """Whether there were enough pictures for other queries to confirm it; if not, all pictures chose it."""
@@ -61,9 +63,9 @@ class Prediction:
     the finished index.
     """
 
-    candidates: int
-    recall: float
-    lower_bound: float
+    candidates: Count
+    recall: Share
+    lower_bound: FiniteFloat
     disjoint: bool = False
     """False where there were too few pictures for that: the queries include those that chose."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.base.errors import LookalikeError
+from jobs.base.text import path_of
 from jobs.intake.decode import BadPictureError
 from jobs.intake.look import content_id
 from jobs.lsh.sketch import Floats
@@ -46,8 +47,8 @@ def look_up(
         if known := gallery.picture(query):
             return _of_index(index, known)
         raise LookalikeError(f"the index holds no picture with id {query}: choose another.")
-    file = Path(query).expanduser()
-    named = gallery.named(str(file.absolute())) or gallery.named(query)
+    file = path_of(query)
+    named = gallery.named(str(file)) or gallery.named(query)
     if len(named) > 1:
         raise LookalikeError(f"{query!r} names several pictures of the index: give a path or an id.")
     if named:
@@ -88,5 +89,5 @@ def _from_file(index: OpenIndex, gallery: Gallery, file: Path, embed: Callable[[
         raise LookalikeError(
             f"{str(file)!r} has an all-zero or non-finite embedding: choose another picture."
         )
-    caption = Caption(id=None, path=str(file.absolute()), label=None, class_name=None)
+    caption = Caption(id=None, path=str(file), label=None, class_name=None)
     return Asked(caption, embedding / np.float32(length))

@@ -5,32 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from jobs.lsh.sketch import Floats
-from jobs.lsh.splits import Ids
-from jobs.store.versions import Index
 
 NEAR = 0.5
 """Two pictures nearer than this share of the usual distance to the nearest are near-duplicates."""
 
 Pairs = dict[tuple[int, int], float]
 """Rows of two pictures, the lower one first -> their Euclidean distance."""
-
-
-def stored_neighbours(index: Index, ids: Ids) -> tuple[NDArray[np.int64], Floats]:
-    """Every picture's stored neighbours as rows of ``ids`` (ascending), and their distances: (n, k) both."""
-    table = pq.read_table(index.neighbours).sort_by("id")
-    pairs = table["neighbours"].combine_chunks()
-    counts = pairs.value_lengths().to_numpy()
-    others, distances = (pairs.flatten().field(name) for name in ("id", "distance"))
-    rows = np.searchsorted(ids, np.array(others.to_pylist(), "S32"))
-    # Every picture has the same number: each has all the rest to choose from.
-    shape = (len(counts), int(counts[0]))
-    return rows.reshape(shape), distances.to_numpy().reshape(shape)
 
 
 def near_duplicates(neighbours: NDArray[Any], distances: Floats) -> tuple[float, Pairs]:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from textwrap import shorten
 from threading import Event, Thread
 
 from py4j.protocol import Py4JJavaError
@@ -17,6 +22,13 @@ from jobs.base.logs import PROGRESS_EVERY_S
 log = logging.getLogger(__name__)
 
 FULL = "No space left on device"
+RAISED_BY_WORKER = re.compile(r"^jobs\.base\.errors\.LookalikeError: (.+)$", re.MULTILINE)
+"""The last line of a Python worker's stack trace."""
+UNREADABLE = re.compile(
+    r"\[(PATH_NOT_FOUND|UNABLE_TO_INFER_SCHEMA|(CANNOT|FAILED)_READ_FILE)[\w.]*\].*"
+    r"|.* is not a Parquet file.*|.*NoSuchElementException: head of empty array"
+)
+"""Spark's errors for files that are missing or corrupt."""
 
 
 @contextmanager
@@ -25,8 +37,12 @@ def spark_session(step: str) -> Iterator[SparkSession]:
 
     Every ten seconds a log line says how far the running stages are.
 
-    Raises LookalikeError if a disk that Spark writes to is full.
+    Raises LookalikeError if a disk that Spark writes to is full or a file that it reads is missing or
+    corrupt, and what a Python worker raises.
     """
+    # Without spark-submit: workers run this Python, by the project's settings.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).with_name("conf")))
     running = SparkSession.getActiveSession()
     spark = running or SparkSession.builder.appName(f"lookalike {step}").getOrCreate()
     # Spark's 200 shuffle partitions suit terabytes; two per core keep all cores busy at any size here.
@@ -37,7 +53,14 @@ def spark_session(step: str) -> Iterator[SparkSession]:
     try:
         yield spark
     except (Py4JJavaError, PySparkException) as error:
-        # Otherwise the cause is lost in pages of Java stack traces.
+        # Otherwise the cause is lost in pages of stack traces of Java and of Python workers.
+        if sentence := RAISED_BY_WORKER.search(str(error)):
+            raise LookalikeError(sentence[1]) from error
+        if unreadable := UNREADABLE.search(str(error)):
+            raise LookalikeError(
+                f"Spark can't read its input ({shorten(unreadable[0], 200, placeholder=' ...')}): "
+                "delete the folder that it is in and run the step that makes it again."
+            ) from error
         if FULL not in str(error):
             raise
         raise LookalikeError(

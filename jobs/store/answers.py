@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import FiniteFloat
 from typing_extensions import TypedDict
 
 from jobs.base.errors import LookalikeError
+from jobs.base.ranges import Count, Positive, Share
 from jobs.store.documents import read_document, write_document
 from jobs.store.embeddings import ModelDescription
 from jobs.store.manifest import Lsh, Recall
@@ -28,9 +30,9 @@ class Caption(TypedDict):
 
 
 class Neighbour(Caption):
-    rank: int
+    rank: Count
     """From 1."""
-    distance: float
+    distance: FiniteFloat
     """Euclidean, of unit vectors: 0 to 2."""
 
 
@@ -38,20 +40,20 @@ class SearchedIndex(TypedDict):
     """The version that answered, as its manifest describes it."""
 
     version: str
-    images: int
+    images: Count
     lsh: Lsh
     recall: Recall
-    candidates_fraction: float
+    candidates_fraction: Positive
 
 
 class Answer(TypedDict):
     query: Caption
-    k: int
+    k: Count
     method: str
     """The search that answered; not always the one that was requested."""
     note: str | None
     """Why it is another one, or another remark."""
-    overlap: float | None
+    overlap: Share | None
     """Share of the exact answer that was found; None if it was not computed."""
     neighbours: list[Neighbour]
     index: SearchedIndex

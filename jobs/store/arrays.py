@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from jobs.base.errors import LookalikeError
 from jobs.store.documents import FIRST, check_format
+from jobs.store.reading import readable
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -30,12 +29,7 @@ def load_arrays(file: Path, kind: type[T], number: int, remedy: str) -> T:
 
     Raises LookalikeError, ending in ``remedy``, if the file is missing, corrupt or of another format.
     """
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            found = int(arrays["format"]) if "format" in arrays else FIRST
-            check_format(file, found, number, remedy)
-            return kind(**{field.name: arrays[field.name] for field in fields(kind)})
-    except FileNotFoundError as error:
-        raise LookalikeError(f"{file} is missing: {remedy}.") from error
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
-        raise LookalikeError(f"{file} is corrupt ({error}): {remedy}.") from error
+    with readable(file, remedy), np.load(file, allow_pickle=False) as arrays:
+        found = int(arrays["format"]) if "format" in arrays else FIRST
+        check_format(file, found, number, remedy)
+        return kind(**{field.name: arrays[field.name] for field in fields(kind)})

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from jobs.base.atomic import in_use, write_text
 from jobs.base.errors import LookalikeError
+from jobs.base.ranges import Count, Share
 from jobs.lsh.choice import Choice, Moments, Prediction
 from jobs.store.arrays import load_arrays, save_arrays
 from jobs.store.documents import read_document, write_document
@@ -29,10 +32,10 @@ class Target(TypedDict):
 
     fingerprint: str
     """The model that made the vectors."""
-    k: int
-    target: float
+    k: Count
+    target: Share
     """Recall@k to reach."""
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
 
 
 class Chosen(TypedDict):
@@ -46,7 +49,7 @@ class Chosen(TypedDict):
 class Check(TypedDict):
     """``checks/<vectors>.json``."""
 
-    pictures: int
+    pictures: Count
     prediction: Prediction | None
 
 
@@ -80,6 +83,13 @@ class Calibration:
             raise LookalikeError(
                 f"{self.folder} holds no calibration: run the step calibrate again."
             ) from error
+
+    def check_whole(self) -> None:
+        """Raises LookalikeError if something that hashing needs is missing or corrupt."""
+        if self.chosen()["choice"]:
+            self.moments()
+            if not (self.reduction / "data").is_dir():
+                raise LookalikeError(f"{self.reduction} is missing: {REMEDY}.")
 
     def describe(self, target: Target, choice: Choice | None) -> None:
         value = {"target": target, "choice": choice and asdict(choice)}

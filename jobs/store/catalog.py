@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from jobs.base.atomic import in_use, staged_directory, staged_file, write_text
 from jobs.base.errors import LookalikeError
 from jobs.store.documents import FIRST, check_format
+from jobs.store.reading import is_whole, readable
 from jobs.store.root import CURRENT, DataRoot, name_or_pointer
 
 FORMAT = 1
@@ -53,6 +54,7 @@ Beside = Mapping[str, bytes]
 """File name -> content: the files of a catalog beside its rows."""
 
 ROWS, QUARANTINED = "catalog.parquet", "quarantined.csv"
+REMEDY = "delete the folder that it is in and run the step catalog again"
 QUARANTINED_COLUMNS = ("path", "reason", "split")
 
 
@@ -79,19 +81,30 @@ def read_catalog(root: DataRoot, name: str = CURRENT) -> list[Row]:
 
     Raises LookalikeError if there is none or it is of another format.
     """
-    file = catalog_folder(root, name) / ROWS
-    with pq.ParquetFile(file) as table:
+    return _read_rows(catalog_folder(root, name) / ROWS)
+
+
+def _read_rows(file: Path) -> list[Row]:
+    with readable(file, REMEDY), pq.ParquetFile(file) as table:
         found = (table.schema_arrow.metadata or {}).get(b"format", b"%d" % FIRST)
-        check_format(file, int(found), FORMAT, "run the step catalog again")
+        check_format(file, int(found), FORMAT, REMEDY)
         rows: list[Row] = table.read().to_pylist()
     return rows
 
 
 def read_counts(root: DataRoot, name: str = CURRENT) -> dict[str, Any]:
-    """The source's name and the counts of a catalog."""
-    text = (catalog_folder(root, name) / "counts.json").read_text(encoding="utf-8")
-    counts: dict[str, Any] = json.loads(text)
+    """The source's name and the counts of a catalog. Raises LookalikeError if they are missing or corrupt."""
+    file = catalog_folder(root, name) / "counts.json"
+    with readable(file, REMEDY):
+        counts: dict[str, Any] = dict(json.loads(file.read_text(encoding="utf-8")))
     return counts
+
+
+def read_duplicates(root: DataRoot, name: str) -> list[dict[str, str]]:
+    """Files whose bytes another file has too: id, path, label, conflict."""
+    file = catalog_folder(root, name) / "duplicates.csv"
+    with readable(file, REMEDY), file.open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened))
 
 
 def read_beside(root: DataRoot, name: str) -> dict[str, bytes]:
@@ -118,7 +131,7 @@ def write_catalog(rows: Iterable[Row], root: DataRoot, beside: Beside | None = N
     files[QUARANTINED] = csv_of(
         QUARANTINED_COLUMNS, ([row[name] for name in QUARANTINED_COLUMNS] for row in quarantined)
     )
-    if not in_use(folder):
+    if not is_whole(folder, lambda: _read_rows(folder / ROWS)):
         with staged_directory(folder) as staging:
             pq.write_table(pa.Table.from_pylist(ordered, schema=SCHEMA), staging / ROWS)
             for file, content in files.items():

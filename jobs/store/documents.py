@@ -8,6 +8,7 @@ number are refused, not guessed at. Files without a number have format 1: releas
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from jobs.base.atomic import write_json
 from jobs.base.errors import LookalikeError
+from jobs.store.reading import readable
 
 T = TypeVar("T")
 
@@ -31,11 +33,10 @@ def read_document(file: Path, shape: type[T], number: int, remedy: str) -> T:
 
     Raises FileNotFoundError if there is none, LookalikeError if it is corrupt or of another format.
     """
-    text = file.read_text(encoding="utf-8", errors="replace")
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise LookalikeError(f"{file} is corrupt ({error}): {remedy}.") from error
+    if not os.path.lexists(file):
+        raise FileNotFoundError(file)
+    with readable(file, remedy):
+        value = json.loads(file.read_text(encoding="utf-8", errors="replace"))
     if not isinstance(value, dict):
         raise LookalikeError(f"{file} is corrupt (it holds no JSON object): {remedy}.")
     found = value.pop("format", FIRST)

@@ -20,14 +20,19 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from jobs.base.atomic import staged_file, write_json
+from jobs.base.atomic import staged_file
 from jobs.base.errors import LookalikeError
+from jobs.base.ranges import Count
 from jobs.store.documents import FIRST, check_format, read_document, write_document
+from jobs.store.reading import readable
 
 FORMAT = 2
 """Of ``model.json``."""
 SHARD_FORMAT = 1
 """Of the shards, which earlier releases wrote without a number."""
+CSV_FORMAT = 1
+"""Of ``embeddings.csv.json``."""
+REMEDY = "move it away and run the step embed again"
 
 
 class Embedded(TypedDict):
@@ -41,11 +46,11 @@ class Embedded(TypedDict):
     geometry: str
     resize: str
     precision: str
-    dimension: int
+    dimension: Count
     fingerprint: str
     title: str
     """The architecture's name, for people."""
-    side: int
+    side: Count
     """Width and height of the embedded square, in pixels."""
     licence: str
     """Of the pretrained weights."""
@@ -58,6 +63,13 @@ class ModelDescription(Embedded):
 
     runtimes: list[str]
     """What computed them."""
+
+
+class CsvHolds(TypedDict):
+    """``embeddings.csv.json``: what the CSV was made of."""
+
+    bytes: int
+    shards: list[str]
 
 
 FORMAT_KEY = b"format"
@@ -144,9 +156,10 @@ class EmbeddingStore:
 
     def _metadata(self) -> Iterator[dict[bytes, bytes]]:
         for shard in self.shards():
-            metadata = pq.read_schema(shard).metadata or {}
-            number = int(metadata.get(FORMAT_KEY, b"%d" % FIRST))
-            check_format(shard, number, SHARD_FORMAT, "move it away and run the step embed again")
+            with readable(shard, REMEDY):
+                metadata = pq.read_schema(shard).metadata or {}
+                number = int(metadata.get(FORMAT_KEY, b"%d" % FIRST))
+            check_format(shard, number, SHARD_FORMAT, REMEDY)
             yield metadata
 
     def write(
@@ -197,7 +210,7 @@ class EmbeddingStore:
                     options = pa.csv.WriteOptions(include_header=file.tell() == 0)
                     pa.csv.write_csv(_as_columns(shards[name]), file, options)
             size = staging.stat().st_size
-        write_json(self._csv_holds, {"bytes": size, "shards": sorted(shards)})
+        write_document(self._csv_holds, CsvHolds(bytes=size, shards=sorted(shards)), CSV_FORMAT)
         return True
 
     @property
@@ -207,10 +220,12 @@ class EmbeddingStore:
     def _in_csv(self) -> set[str]:
         """Names of the shards whose rows the CSV has; none if the CSV was changed."""
         try:
-            held = json.loads(self._csv_holds.read_text(encoding="utf-8"))
+            held = read_document(
+                self._csv_holds, CsvHolds, CSV_FORMAT, "delete it and run the step embed again"
+            )
             whole = self.csv.stat().st_size == held["bytes"]
-        except FileNotFoundError:
-            return set()
+        except (FileNotFoundError, LookalikeError):
+            return set()  # the CSV is made of the shards: written again, it can't be wrong
         return set(held["shards"]) if whole else set()
 
 
@@ -234,5 +249,5 @@ def _ids(shard: Path) -> list[str]:
 
 def _table(shard: Path, columns: list[str] | None = None) -> pa.Table:
     # read_table would import pandas, which takes longer than all else if nothing is new.
-    with pq.ParquetFile(shard) as file:
+    with readable(shard, REMEDY), pq.ParquetFile(shard) as file:
         return file.read(columns).replace_schema_metadata(None)

@@ -60,7 +60,7 @@ class Page:
 
 
 class Gallery:
-    """The pictures of one index version."""
+    """The pictures of one index version; it belongs to the thread that opened it."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -68,6 +68,12 @@ class Gallery:
     def __len__(self) -> int:
         total: int = self._rows("SELECT pictures FROM classes WHERE class = ?", ALL)[0]["pictures"]
         return total
+
+    def check(self) -> None:
+        """Raises LookalikeError, by way of ``open_gallery``, if a page of the database is damaged."""
+        found = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(" ".join(found.split()))
 
     def classes(self) -> list[Row]:
         """class, name (None: without a label), pictures, folded; all first, those without last."""
@@ -133,18 +139,29 @@ class Gallery:
 
 @contextmanager
 def open_gallery(index: Index) -> Iterator[Gallery]:
-    """Raises LookalikeError if the version has none, or one of another format."""
-    # A version never changes, so SQLite needs no locks.
+    """Raises LookalikeError if the version has none, one of another format, or a corrupt one, also while
+    it is read."""
+    # A version never changes, so SQLite need not look out for writers.
     address = f"file:{quote(str(index.gallery_file))}?mode=ro&immutable=1"
-    remedy = "run the DAG similarity_index, which rebuilds it"
+    remedy = "run the DAG similarity_index, which lays it out again"
+    if not index.gallery_file.is_file():
+        raise LookalikeError(f"Index {index.version} has no gallery: {remedy}.")
     try:
-        opened = sqlite3.connect(address, uri=True)
-    except sqlite3.OperationalError as error:
-        if index.gallery_file.is_file():
-            raise
-        raise LookalikeError(f"Index {index.version} has no gallery: {remedy}.") from error
-    with closing(opened) as database:
-        number = database.execute("PRAGMA user_version").fetchone()[0]
-        check_format(index.gallery_file, number or FIRST, FORMAT, remedy)
-        database.row_factory = sqlite3.Row
-        yield Gallery(database)
+        with closing(sqlite3.connect(address, uri=True)) as database:
+            found = database.execute("PRAGMA user_version").fetchone()[0]
+            check_format(index.gallery_file, found or FIRST, FORMAT, remedy)
+            database.row_factory = sqlite3.Row
+            yield Gallery(database)
+    except sqlite3.DatabaseError as error:
+        raise LookalikeError(f"{index.gallery_file} is corrupt ({error}): {remedy}.") from error
+
+
+def check_gallery(index: Index) -> None:
+    """Raises LookalikeError if the version's gallery is missing, of another format, corrupt or short."""
+    with open_gallery(index) as gallery:
+        gallery.check()
+        if len(gallery) != index.manifest()["images"]:
+            raise LookalikeError(
+                f"{index.gallery_file} holds {len(gallery):,} of {index.manifest()['images']:,} pictures: "
+                "run the DAG similarity_index, which lays it out again."
+            )

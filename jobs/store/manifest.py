@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
+from pydantic import Field, FiniteFloat
 from typing_extensions import TypedDict
 
+from jobs.base.ranges import Count, Positive, Share
 from jobs.store.embeddings import ModelDescription
 
 FORMAT = 2
@@ -17,22 +19,22 @@ PUBLISHED_FORMAT = 1
 class Lsh(TypedDict):
     """Parameters of the saved BucketedRandomProjectionLSHModel."""
 
-    num_hash_tables: int
-    bucket_length: float
-    seed: int
-    reduced_dimension: int | None
+    num_hash_tables: Count
+    bucket_length: Positive
+    seed: Annotated[int, Field(ge=0)]
+    reduced_dimension: Count | None
     """Dimensions that the PCA leaves; None if whole vectors are hashed."""
 
 
 class Recall(TypedDict):
     """Recall@k, measured on the index itself."""
 
-    k: int
-    target: float
-    measured: float
-    lower_bound: float
-    queries: int
-    p10: NotRequired[float]
+    k: Count
+    target: Share
+    measured: Share
+    lower_bound: FiniteFloat
+    queries: Annotated[int, Field(ge=0)]
+    p10: NotRequired[Share]
     """Nine queries in ten reach at least this."""
     distribution: NotRequired[list[int]]
     """How many queries found 0, 1 ... k of their true nearest neighbours."""
@@ -55,8 +57,8 @@ class Manifest(TypedDict):
     version: str
     created: str
     """ISO 8601, UTC."""
-    images: int
-    dimension: int
+    images: Annotated[int, Field(ge=2)]
+    dimension: Count
     model: ModelDescription
     vectors: str
     calibration: str
@@ -68,13 +70,13 @@ class Manifest(TypedDict):
     hashes_kept_of: str | None
     """The version whose hashes were reused; None if every picture was hashed."""
     spark: str
-    search: str
+    search: Literal["sketch", "exact"]
     """``sketch``, or ``exact`` if there are too few pictures to hash."""
-    candidates: int
+    candidates: Count
     """Pictures that a query re-ranks by exact distance."""
-    candidates_fraction: float
+    candidates_fraction: Positive
     """Their share of all pictures, summed over the parts."""
-    bytes_read: float
+    bytes_read: Positive
     """Bytes that a query reads, as a share of all vectors."""
     clipped: NotRequired[float]
     """Share of the hashes that packing clips."""

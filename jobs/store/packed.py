@@ -24,6 +24,7 @@ from jobs.lsh.sketch import Floats, Sketch
 from jobs.lsh.splits import Ids
 from jobs.store.arrays import load_arrays, save_arrays
 from jobs.store.documents import read_document, write_document
+from jobs.store.reading import readable
 
 FORMAT = 1
 
@@ -53,8 +54,17 @@ class Part:
 
     @classmethod
     def open(cls, name: str) -> Part:
-        """``name`` is a part's path without ``.ids.npy``."""
-        return cls(*(np.load(f"{name}.{field.name}.npy", mmap_mode="r") for field in fields(cls)))
+        """``name`` is a part's path without ``.ids.npy``.
+
+        Raises LookalikeError if a file is missing or corrupt.
+        """
+        version = Path(name).parent.parent.name
+        arrays = []
+        for field in fields(cls):
+            file = Path(f"{name}.{field.name}.npy")
+            with readable(file, f"delete index version {version} and run the DAG similarity_index"):
+                arrays.append(np.load(file, mmap_mode="r"))
+        return cls(*arrays)
 
     def save(self, name: str) -> None:
         for kind, array in vars(self).items():

@@ -56,10 +56,9 @@ class DataRoot:
         """The resized copies; see ``resized_file``."""
         return self.root / "resized"
 
-    @property
-    def resized_scratch(self) -> Path:
-        """Where resized copies are written before they are put in place."""
-        return self.resized / ".tmp"
+    def resized_scratch(self, fingerprint: str) -> Path:
+        """Where the resized copies of one embed step are written before they are put in place."""
+        return self.resized / f".tmp-{fingerprint}"
 
     @property
     def embeddings(self) -> Path:
@@ -113,13 +112,33 @@ def name_or_pointer(folder: Path, name: str, step: str) -> str:
     Raises LookalikeError if ``step`` has made nothing there yet, or ``name`` is not a valid name.
     """
     if name == CURRENT:
-        try:
-            name = (folder / CURRENT).read_text(encoding="utf-8").strip()
-        except FileNotFoundError as error:
-            raise LookalikeError(f"{folder} is empty: run the step {step} first.") from error
-        log.info(f"{step}: using the current one, {name}")
+        found = read_pointer(folder / CURRENT)
+        if found is None:
+            raise LookalikeError(f"{folder} names nothing as {CURRENT}: run the step {step} first.")
+        log.info(f"{step}: using the current one, {found}")
+        return found
     if not CONTENT_NAME.fullmatch(name):
         raise LookalikeError(f"{name!r} in {folder} is not a name: give 16 hex digits or {CURRENT}.")
+    return name
+
+
+def read_pointer(file: Path) -> str | None:
+    """The name that a pointer holds; None if there is no such file.
+
+    Raises LookalikeError if it holds no name.
+    """
+    try:
+        name = file.read_text(encoding="utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LookalikeError(
+            f"{file} can't be read ({error.strerror}): delete it and run the DAG similarity_index."
+        ) from error
+    if not CONTENT_NAME.fullmatch(name):
+        raise LookalikeError(
+            f"{file} holds {name[:40]!r}, which is not a name: delete it and run the DAG similarity_index."
+        )
     return name
 
 

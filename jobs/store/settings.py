@@ -6,6 +6,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
+from jobs.base.errors import LookalikeError
 from jobs.base.options import INDEX_OPTIONS, check_option
 from jobs.store.documents import read_document, write_document
 from jobs.store.root import DataRoot
@@ -30,8 +31,11 @@ def published_settings(root: DataRoot) -> dict[str, Any] | None:
         return None
     known = {option.name: option for option in INDEX_OPTIONS}
     params = {name: value for name, value in settings["params"].items() if name in known}
-    for name, value in params.items():
-        check_option(known[name], value)
+    try:
+        for name, value in params.items():
+            check_option(known[name], value)
+    except LookalikeError as error:
+        raise LookalikeError(f"{file} is corrupt: {error}") from error
     return params
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.dataset
 from typing_extensions import TypedDict
 
 from jobs.base.atomic import in_use, write_text
 from jobs.base.errors import LookalikeError
+from jobs.base.ranges import Count
 from jobs.store.documents import read_document, write_document
+from jobs.store.reading import readable
 from jobs.store.root import CURRENT, DataRoot, name_or_pointer
 
 FORMAT = 1
+REMEDY = "delete that folder and run the step vectors again"
 
 
 class Description(TypedDict):
@@ -26,8 +30,8 @@ class Description(TypedDict):
     """Of the model that made their embeddings."""
     catalog: str
     """The first catalog that they were assembled from."""
-    pictures: int
-    dimension: int
+    pictures: Count
+    dimension: Count
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,21 @@ class Vectors:
 
     def description(self) -> Description:
         """Raises LookalikeError if they are missing or of another format."""
+        file = self.folder / "vectors.json"
         try:
-            return read_document(
-                self.folder / "vectors.json",
-                Description,
-                FORMAT,
-                "delete that folder and run the step vectors again",
-            )
+            return read_document(file, Description, FORMAT, REMEDY)
         except FileNotFoundError as error:
-            raise LookalikeError(f"{self.folder} holds no vectors: run the step vectors first.") from error
+            raise LookalikeError(f"{file} is missing: {REMEDY}.") from error
+
+    def check(self) -> None:
+        """Raises LookalikeError if the description or a vector is missing; values are not read."""
+        described = self.description()
+        with readable(self.pictures, REMEDY):
+            there = pyarrow.dataset.dataset(self.pictures).count_rows()
+        if there != described["pictures"]:
+            raise LookalikeError(
+                f"{self.pictures} holds {there:,} of {described['pictures']:,} vectors: {REMEDY}."
+            )
 
     def describe(self, description: Description) -> None:
         write_document(self.folder / "vectors.json", description, FORMAT)

@@ -20,7 +20,8 @@ from jobs.base.atomic import in_use, write_text
 from jobs.base.errors import LookalikeError
 from jobs.store.documents import read_document, write_document
 from jobs.store.manifest import FORMAT, PUBLISHED_FORMAT, FileStamp, Manifest, Published
-from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
+from jobs.store.reading import readable
+from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot, read_pointer
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Index:
         """Raises LookalikeError if the version is missing, incomplete, corrupt or of another format."""
         try:
             return read_document(
-                self.manifest_file, Manifest, FORMAT, "run the DAG similarity_index, which rebuilds the index"
+                self.manifest_file, Manifest, FORMAT, "run the DAG similarity_index, which builds another"
             )
         except FileNotFoundError as error:
             raise LookalikeError(
@@ -118,8 +119,13 @@ class Index:
 
     def captions(self) -> list[dict[str, Any]]:
         """Id, path, label and class_name of every picture, ascending by id."""
-        rows: list[dict[str, Any]] = pq.read_table(self.captions_file).to_pylist()
+        with readable(self.captions_file, self._remedy):
+            rows: list[dict[str, Any]] = pq.read_table(self.captions_file).to_pylist()
         return rows
+
+    @property
+    def _remedy(self) -> str:
+        return f"delete index version {self.version} and run the DAG similarity_index"
 
     def write_captions(self, captions: pa.Table) -> None:
         pq.write_table(captions, self.captions_file)
@@ -143,12 +149,12 @@ class Index:
         for name, stamp in self.manifest()["files"].items():
             file = self.folder / name
             if not file.is_file() or file.stat().st_size != stamp["bytes"]:
-                what = "is missing or cut short"
+                what = "is missing or has another size"
             elif content and _crc32(file) != stamp["crc32"]:
                 what = "is corrupt"
             else:
                 continue
-            raise LookalikeError(f"{file} {what}: delete index version {self.version} and rebuild it.")
+            raise LookalikeError(f"{file} {what}: {self._remedy}.")
 
 
 def open_index(root: DataRoot, version: str = CURRENT) -> Index:
@@ -168,13 +174,11 @@ def open_index(root: DataRoot, version: str = CURRENT) -> Index:
 def name_index(root: DataRoot, version: str = CURRENT) -> Index:
     """Like ``open_index``, but without looking at the version's files."""
     if version in (BUILT, CURRENT):
-        try:
-            version = (root.index / version).read_text(encoding="utf-8").strip()
-        except FileNotFoundError as error:
+        named = read_pointer(root.index / version)
+        if named is None:
             done = "published" if version == CURRENT else "built"
-            raise LookalikeError(
-                f"no index is {done} in {root.index}: run the DAG similarity_index first."
-            ) from error
+            raise LookalikeError(f"no index is {done} in {root.index}: run the DAG similarity_index first.")
+        version = named
     if not CONTENT_NAME.fullmatch(version):
         raise LookalikeError(
             f"{version!r} is not an index version: give 16 hex digits, {CURRENT} or {BUILT}."

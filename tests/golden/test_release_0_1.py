@@ -54,7 +54,7 @@ def take_in(root: DataRoot) -> dict[str, Any]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".json"}
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix in (".parquet", ".csv")}
 
 
 def test_the_fingerprint_of_the_default_model_stays() -> None:
@@ -84,7 +84,7 @@ def test_embeddings_and_resized_pictures_are_taken_over(root: DataRoot) -> None:
         (published_settings, "settings.json has format 1, .*: trigger the DAG similarity_index once"),
         (lambda root: read_answer(root.query_folder(RUN)), "neighbours.json has format 1, .*: run the query"),
         (lambda root: open_gallery(Index(root.index / VERSION)).__enter__(), "gallery.db has format 1"),
-        (read_catalog, "is empty: run the step catalog first"),
+        (read_catalog, "catalog names nothing as current: run the step catalog first"),
     ],
     ids=["manifest", "settings", "answer", "gallery", "catalog"],
 )

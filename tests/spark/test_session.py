@@ -6,16 +6,18 @@ import logging
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import SparkSession
 
 import jobs.spark.session
 from jobs.base.errors import LookalikeError
 from jobs.spark.session import spark_session
+from tests.support.damage import cut_off, delete, empty, scribble, scribble_inside
 
 
 class Noting(logging.Handler):
@@ -63,6 +65,44 @@ def test_a_session_that_runs_already_is_used_and_left_running(spark: SparkSessio
     with spark_session("inner") as session:
         assert session is spark
     assert spark.range(3).count() == 3
+
+
+@pytest.mark.parametrize("damage", [delete, cut_off, empty, scribble, scribble_inside])
+def test_a_vector_file_that_cannot_be_read_is_one_sentence(
+    spark: SparkSession, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    spark.range(1000).coalesce(1).write.parquet(str(tmp_path / "numbers"))
+    (file,) = (tmp_path / "numbers").glob("*.parquet")
+    damage(file)
+    with pytest.raises(LookalikeError, match=r"^Spark can't read its input \(.*\): delete .* again\.$"):
+        sum_of(tmp_path / "numbers")
+
+
+@pytest.mark.parametrize("damage", [delete, empty, scribble])
+def test_a_saved_model_that_cannot_be_read_is_one_sentence(
+    spark: SparkSession, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    VectorAssembler(inputCols=["a"], outputCol="b").save(str(tmp_path / "model"))
+    (file,) = (tmp_path / "model" / "metadata").glob("part-*")
+    damage(file)
+    with (
+        pytest.raises(LookalikeError, match=r"^Spark can't read its input \(.*\): delete .* again\.$"),
+        spark_session("inner"),
+    ):
+        VectorAssembler.load(str(tmp_path / "model"))
+
+
+def sum_of(folder: Path) -> int:
+    with spark_session("inner") as session:
+        return sum(row["id"] for row in session.read.parquet(str(folder)).collect())
+
+
+def test_what_a_worker_says_is_the_sentence(spark: SparkSession) -> None:
+    def refuse(rows: Iterable[int]) -> Iterable[object]:
+        raise LookalikeError("No cat is a dog: choose another.")
+
+    with pytest.raises(LookalikeError, match=r"^No cat is a dog: choose another\.$"), spark_session("inner"):
+        spark.sparkContext.range(3).mapPartitions(refuse).collect()
 
 
 @pytest.fixture

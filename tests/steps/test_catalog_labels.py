@@ -214,6 +214,28 @@ def test_source_is_the_same_after_its_way_through_json(pictures: Path) -> None:
         assert Source.from_dict(source.to_dict()) == source
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "17", "{}", "[" * 100_000),
+        '{"name": "x", "splits": [], "class_names": null}',
+        '{"name": 1, "splits": [{"name": "a", "pictures": "/a"}], "class_names": null}',
+        '{"name": "x", "splits": [{"name": "a", "pictures": ""}], "class_names": null}',
+        '{"name": "x", "splits": [{"name": "a", "pictures": "/a", "label_rule": "no"}], "class_names": null}',
+        '{"name": "x", "splits": {"name": "a"}, "class_names": null}',
+    ],
+)
+def test_a_file_that_describes_no_source_is_refused(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "source.json"
+    file.write_text(text)
+    assert catalog_main([f"--source={file}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {file} does not describe a source (")
+    assert error.endswith("write it with python -m jobs.sources --output.\n")
+
+
 def command(root: DataRoot, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],

@@ -198,7 +198,7 @@ def test_killed_run_leaves_nothing_running_and_is_taken_up_again(
         assert not done
     if whom == "all" and moment != "start":
         assert half_written  # the kill was in between
-    scratch = root.resized_scratch
+    scratch = root.resized_scratch(MODEL.fingerprint)
     scratch.mkdir(parents=True, exist_ok=True)
     (scratch / ".tmp-another.jpg-0123abcd").write_bytes(b"half a JPEG")
     (store.folder / ".tmp-shard-of-other-pictures.parquet-0123abcd").write_bytes(b"half a shard")

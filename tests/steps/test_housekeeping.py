@@ -208,7 +208,7 @@ def test_a_broken_pointer_keeps_every_version(root: DataRoot) -> None:
     version(root, "1")
     write_text(root.index / "current", "oops")
     photo(root, "a")
-    with pytest.raises(LookalikeError, match="'oops' is not an index version"):
+    with pytest.raises(LookalikeError, match="'oops', which is not a name"):
         housekeep(root)
     assert names(root.index) == ["1" * 16, "current"]
     assert names(root.uploads) == []  # the rest was done
@@ -400,7 +400,7 @@ def test_what_killed_steps_left_goes_after_a_day(root: DataRoot, tmp_path: Path)
         root.queries / "run",
         root.sources / "stanford_cars",
         root.spark_events,
-        root.resized_scratch,
+        root.resized,
     ]
     version(root, "1", published=1)
     elsewhere = written(tmp_path / "elsewhere" / "file").parent
@@ -524,7 +524,7 @@ def test_housekeeping_is_a_command_too(data: Path, capsys: pytest.CaptureFixture
     assert names(data / "index") == ["2" * 16]
     assert names(data / "queries") == ["old"]
     assert main(["--keep-versions=0"]) == main(["--keep-days=0"]) == 2
-    assert "error: keep_versions is 0: give 1 or more." in capsys.readouterr().err
+    assert "error: keep_versions is 0: give 1 to 10,000." in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,0 +1,46 @@
+"""The params of the run that published last: later runs repeat them, so nothing wrong may come in by them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.base.errors import LookalikeError
+from jobs.base.options import INDEX_OPTIONS
+from jobs.store.root import DataRoot
+from jobs.store.settings import published_settings, write_settings
+
+DEFAULTS = {option.name: option.default for option in INDEX_OPTIONS}
+
+
+def test_settings_that_were_written_are_read(tmp_path: Path) -> None:
+    root = DataRoot(tmp_path)
+    assert published_settings(root) is None
+    write_settings(root, DEFAULTS)
+    assert published_settings(root) == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("k", "5"),
+        ("k", 0),
+        ("recall", True),
+        ("weights", 7),
+        ("with_test", "no"),
+        ("source", "web"),
+        ("seed", -1),
+    ],
+)
+def test_settings_with_a_wrong_value_are_refused(tmp_path: Path, name: str, value: Any) -> None:
+    root = DataRoot(tmp_path)
+    write_settings(root, DEFAULTS)
+    file = root.index / "settings.json"
+    held = json.loads(file.read_text())
+    held["params"][name] = value
+    file.write_text(json.dumps(held))
+    with pytest.raises(LookalikeError, match=rf"settings.json is corrupt: {name} is "):
+        published_settings(root)
