@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kagglehub import clients
 from kagglesdk import kaggle_env
 from scipy.io import savemat
 
@@ -73,6 +74,8 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path / "home" / ".kaggle"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(download, "RETRY_BASE_S", 0.01)
+    # For its User-Agent kagglehub inspects the call stack, which under pytest takes most of a second.
+    monkeypatch.setattr(clients, "search_lib_in_call_stack", lambda name: None)
     monkeypatch.setattr(module, "LABELS_SHA256", hashlib.sha256(LABELS).hexdigest())
 
 
