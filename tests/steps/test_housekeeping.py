@@ -359,7 +359,7 @@ def test_while_an_answer_can_not_be_read_photos_stay(root: DataRoot) -> None:
     kept = photo(root, "a")
     written(root.queries / "spoilt" / "neighbours.json", "{", days=1)
     answer(root, "old", days=31)
-    sentence = r"spoilt/neighbours\.json is corrupt .*: delete the folder of that answer; until then all photos"
+    sentence = r"spoilt/neighbours\.json is corrupt .*: delete the folder of that answer; until then all"
     with pytest.raises(LookalikeError, match=sentence):
         housekeep(root)
     assert kept.exists() and names(root.queries) == ["spoilt"]
