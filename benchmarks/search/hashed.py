@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.lsh.choice import REDUCED, SAMPLE, TABLES, Choice, Moments, Prediction, choose, recall_lower_bound
-from jobs.lsh.nearest import Rows
-from jobs.lsh.sketch import Floats, Sketch, make_sketch
+from jobs.lsh.sketch import Floats, Rows, Sketch, make_sketch
 
 K, TARGET = 5, 0.95
 BLOCK = 65_536

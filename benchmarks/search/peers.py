@@ -18,8 +18,8 @@ from benchmarks.measuring.shown import number, say, table
 from benchmarks.measuring.taken import median_seconds
 from benchmarks.search.clustered import clustered
 from benchmarks.search.hashed import TARGET, Calibrated, K, calibrate
-from jobs.lsh.nearest import Rows, nearest_by_sketch, nearest_exactly
-from jobs.lsh.sketch import Floats
+from jobs.lsh.nearest import nearest_by_sketch, nearest_exactly
+from jobs.lsh.sketch import Floats, Rows
 
 SEED = 0
 QUERIES, TUNED, SINGLE_QUERIES, REPEATS = 1_000, 500, 200, 3

@@ -13,8 +13,7 @@ from pyspark.sql import SparkSession
 from benchmarks.measuring.taken import median_seconds
 from benchmarks.search.hashed import TARGET, K, draw_planes
 from jobs.lsh.choice import recall_lower_bound
-from jobs.lsh.nearest import Rows
-from jobs.lsh.sketch import Floats
+from jobs.lsh.sketch import Floats, Rows
 
 MOST_TABLES = 40
 WIDTHS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)

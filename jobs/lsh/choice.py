@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydantic import FiniteFloat
 
 from jobs.base.ranges import Count, Positive, Share
-from jobs.lsh.nearest import Rows, nearest_others
-from jobs.lsh.sketch import Floats, Sketch, make_sketch
+from jobs.lsh.nearest import nearest_others
+from jobs.lsh.sketch import Floats, Rows, Sketch, make_sketch
 from jobs.lsh.splits import CHOOSE, CONFIRM, Ids, can_split, queries_of
 
 REDUCED = (32, 64, 96)

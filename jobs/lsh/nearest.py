@@ -12,14 +12,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from jobs.lsh.sketch import Floats, Sketch
+from jobs.lsh.sketch import Floats, Rows, Sketch
 
 SCORES = 1 << 24
 """Scores held at once: 64 MB."""
 FEW = 4
 """Up to so many queries are scored one by one from the packed codes; more share a matrix product."""
-
-Rows = NDArray[np.int64]
 
 
 def nearest_by_sketch(

@@ -28,6 +28,7 @@ BITS = 4
 LEVELS = 1 << BITS
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.lsh.nearest import Rows
+from jobs.lsh.sketch import Rows
 
 Ids = NDArray[np.bytes_]
 """Of 32 bytes each: the content hashes of pictures."""

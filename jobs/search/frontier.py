@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.lsh.nearest import Rows
-from jobs.lsh.sketch import Floats, Sketch
+from jobs.lsh.sketch import Floats, Rows, Sketch
 from jobs.store.packed import Part
 
 BLOCK = 16_384

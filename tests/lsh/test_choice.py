@@ -20,8 +20,8 @@ from jobs.lsh.choice import (
     recall_lower_bound,
     reduced_dimensions,
 )
-from jobs.lsh.nearest import Rows, nearest_by_sketch, nearest_exactly, nearest_others
-from jobs.lsh.sketch import Floats, make_sketch
+from jobs.lsh.nearest import nearest_by_sketch, nearest_exactly, nearest_others
+from jobs.lsh.sketch import Floats, Rows, make_sketch
 from jobs.lsh.splits import CHOOSE, CONFIRM, FEWEST, GATE, split_of
 from tests.support.hashes import Array, clustered, ids_of, moments, moments_of, planes, vectors  # noqa: F401
 

@@ -116,7 +116,7 @@ build_index(DataRoot.from_env(), LshParams(num_hash_tables=2))
         ({"bucket_length": float("nan")}, "bucket_length is nan: give a number above 0"),
         ({"bucket_length": float("inf")}, "bucket_length is inf: give a number above 0"),
         ({"num_hash_tables": 0}, "num_hash_tables is 0: give 1 to 512"),
-        ({"candidates": 0}, "candidates is 0: give 1 or more"),
+        ({"candidates": 0}, "candidates is 0: give 1 to 1,000,000,000"),
     ],
 )
 def test_params_out_of_range_are_one_sentence(params: dict[str, float], sentence: str) -> None:
@@ -174,9 +174,9 @@ def cut_part(index: Index) -> None:
     [
         (spoil_manifest, "manifest.json is corrupt"),
         (lose_manifest, "is not a complete index"),
-        (lose_model, r"model/.* is missing or cut short: delete index version"),
-        (lose_part, r"vectors.npy is missing or cut short"),
-        (cut_part, r"vectors.npy is missing or cut short"),
+        (lose_model, r"model/.* is missing or has another size: delete index version"),
+        (lose_part, r"vectors.npy is missing or has another size"),
+        (cut_part, r"vectors.npy is missing or has another size"),
     ],
 )
 def test_a_half_copied_index_is_refused_by_every_reader(
