@@ -34,6 +34,7 @@ from jobs.lsh.choice import (
 from jobs.lsh.sketch import Floats
 from jobs.lsh.splits import Ids
 from jobs.spark.hashing import planes_of
+from jobs.spark.paths import literal
 from jobs.spark.session import spark_session
 from jobs.store.calibrations import FORMAT, Calibration, Target, open_calibration, point_to_calibration
 from jobs.store.packed import array_of
@@ -75,7 +76,7 @@ def calibrate_vectors(
         log.info(f"{calibration.folder} was already checked on these vectors")
     else:
         with section("calibrate"), spark_session("calibrate") as spark:
-            pictures, count = spark.read.parquet(str(assembled.pictures)), facts["pictures"]
+            pictures, count = spark.read.parquet(literal(assembled.pictures)), facts["pictures"]
             prediction = calibration and _check(spark, calibration, pictures, count)
             if not (calibration and prediction):
                 calibration, prediction = _choose(spark, root, target, assembled.name, pictures, count)

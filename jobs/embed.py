@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 
 from jobs.base import options
-from jobs.base.atomic import one_at_a_time, sweep
+from jobs.base.atomic import sweep
 from jobs.base.command import add_name, run_step, step_parser
+from jobs.base.locks import one_at_a_time
 from jobs.base.logs import Progress
 from jobs.embedding.backbones import DEFAULT, RESNET18
 from jobs.embedding.engine import Engine, embed_here

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.base.errors import LookalikeError
+from jobs.base.locks import only_one
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +98,18 @@ class DataRoot:
     def query_folder(self, run: str) -> Path:
         """The folder of the run's answer; ``run`` may be any text."""
         return self.queries / safe_name(run)
+
+
+def the_only_airflow(root: DataRoot) -> AbstractContextManager[int]:
+    """The block in which an Airflow works on ``root``; see ``only_one``.
+
+    Two would each run every step, watch the inbox and clean up. Raises LookalikeError if there is another.
+    """
+    return only_one(
+        root.root / ".airflow.lock",
+        f"another Airflow works on the data root {root.root}: stop it, trigger the DAG there, "
+        "or set LOOKALIKE_DATA to another folder.",
+    )
 
 
 def check_fingerprint(fingerprint: str) -> None:

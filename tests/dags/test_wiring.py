@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk import RetryAction
+from airflow.sdk.exceptions import AirflowException, ParamValidationError
 
 from dags.similarity_index import NIGHTLY
+from dags.wiring import RETRY_IF_IT_MAY_HELP, result_file
+from jobs.base.errors import KilledError, LookalikeError, UnreachableError
 from jobs.housekeeping import housekeep
 from jobs.store.root import PROJECT
 from tests.support.dags import TASKS
@@ -128,6 +131,27 @@ def arguments_of(dagbag: DagBag, dag_id: str, task_id: str) -> list[str]:
     assert isinstance(step, SparkSubmitOperator)
     assert step.application_args is not None
     return step.application_args
+
+
+@pytest.mark.parametrize("kind", [LookalikeError, UnreachableError, KilledError])
+def test_a_spark_step_fails_by_its_own_sentence(kind: type[LookalikeError]) -> None:
+    with pytest.raises(kind, match=r"^its sentence$") as raised, result_file() as result:
+        result.write_text(json.dumps({"error": "its sentence", "kind": kind.__name__}))
+        raise AirflowException("Cannot execute: spark-submit. Error code is: 2.")
+    assert type(raised.value) is kind
+
+
+def test_a_spark_step_that_ends_without_a_sentence_may_be_tried_again() -> None:
+    error = AirflowException("Cannot execute: spark-submit. Error code is: 137.")
+    with pytest.raises(AirflowException) as raised, result_file():
+        raise error
+    assert raised.value is error
+    actions = {
+        type(raised): RETRY_IF_IT_MAY_HELP.evaluate(raised, 1, 3, None).action
+        for raised in (error, KilledError(""), UnreachableError(""), LookalikeError(""), ValueError(""))
+    }
+    again, never = RetryAction.RETRY, RetryAction.FAIL
+    assert list(actions.values()) == [again, again, again, never, never]
 
 
 def test_spark_steps_are_given_the_names_they_work_on(dagbag: DagBag) -> None:
