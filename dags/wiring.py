@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +54,20 @@ RETRY_IF_IT_MAY_HELP = ExceptionRetryPolicy(
 """Retry if network, memory or cluster may recover. A killed task raises nothing, and Airflow retries it."""
 
 
+def refuse_unknown_params(context: Context) -> None:
+    """Raise LookalikeError for what the run was given that is no param of its DAG.
+
+    Airflow would ignore it, and the run would go on with the default of the param that was meant.
+    """
+    known = context["dag"].params.keys()
+    for name in (context["dag_run"].conf or {}).keys() - known:
+        near = get_close_matches(name, known, 1)
+        raise LookalikeError(
+            f"{name!r} is not a param of {context['dag'].dag_id}: "
+            + (f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}.")
+        )
+
+
 @contextmanager
 def result_file() -> Iterator[Path]:
     """The file in which a step that spark-submit runs leaves its result or, if it fails, its error.
@@ -75,6 +90,7 @@ class SparkStep(SparkSubmitOperator):
     """Runs a step by spark-submit and returns its result, as a Python task does."""
 
     def execute(self, context: Context) -> Any:
+        refuse_unknown_params(context)
         with result_file() as result:
             self.application_args = [*(self.application_args or []), f"--result={result}"]
             super().execute(context)

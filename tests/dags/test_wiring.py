@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import timedelta
 from inspect import signature
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from airflow.sdk import RetryAction
 from airflow.sdk.exceptions import AirflowException, ParamValidationError
 
 from dags.similarity_index import NIGHTLY
-from dags.wiring import RETRY_IF_IT_MAY_HELP, result_file
+from dags.wiring import RETRY_IF_IT_MAY_HELP, refuse_unknown_params, result_file
 from jobs.base.errors import KilledError, LookalikeError, UnreachableError
 from jobs.housekeeping import housekeep
 from jobs.store.root import PROJECT
@@ -169,3 +171,26 @@ def test_spark_steps_are_given_the_names_they_work_on(dagbag: DagBag) -> None:
             value = f"{{{{ ti.xcom_pull(task_ids='{giver}')['{name.replace('-', '_')}'] }}}}"
             assert f"--{name}={value}" in arguments
     assert "--index-version=current" in arguments_of(dagbag, "similarity_query", "query")
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "conf", "sentence"),
+    [
+        (
+            "similarity_index",
+            {"sorce": "folder"},
+            "is not a param of similarity_index: did you mean source?",
+        ),
+        ("similarity_query", {"K": 3}, "'K' is not a param of similarity_query: it has query, k, method"),
+        ("housekeeping", {"dry-run": True}, "did you mean dry_run?"),
+    ],
+)
+def test_a_param_that_does_not_exist_is_refused(
+    dagbag: DagBag, dag_id: str, conf: dict[str, object], sentence: str
+) -> None:
+    context: Any = {"dag": dagbag.dags[dag_id], "dag_run": SimpleNamespace(conf=conf)}
+    with pytest.raises(LookalikeError, match=re.escape(sentence)):
+        refuse_unknown_params(context)
+    for known in (None, {}, dict(dagbag.dags[dag_id].params)):
+        context["dag_run"] = SimpleNamespace(conf=known)
+        refuse_unknown_params(context)
