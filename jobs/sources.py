@@ -16,6 +16,7 @@ from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
 from jobs.base.text import path_of
 from jobs.intake.folder import folder
+from jobs.intake.named import named_path
 from jobs.intake.sample import VERSION, draw_sample
 from jobs.intake.source import Source
 from jobs.intake.stanford_cars import stanford_cars
@@ -54,7 +55,7 @@ def find_source(
                 raise LookalikeError(
                     "source folder needs a folder: give the folder that holds your pictures."
                 )
-            source = folder(path_of(directory), label_rule)
+            source = folder(named_path(directory, root), label_rule)
         else:
             if not root.inbox.is_dir():
                 raise LookalikeError(f"{root.inbox} is not a folder: create it and put pictures there.")

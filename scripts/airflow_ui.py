@@ -45,6 +45,8 @@ def _serve(home: Path, inbox: Path, lock: int) -> int:
     past_proxy = ",".join([*filter(None, map(os.environ.get, ("no_proxy", "NO_PROXY"))), HOST, "localhost"])
     environment = {
         **os.environ,
+        # What forms may name, beside the data root and the inbox.
+        "LOOKALIKE_ROOTS": os.environ.get("LOOKALIKE_ROOTS", str(Path.home())),
         # Tasks report to the server on this machine, which no proxy reaches.
         "no_proxy": past_proxy,
         "NO_PROXY": past_proxy,

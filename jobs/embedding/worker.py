@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ from jobs.embedding.model import RESIZED_QUALITY, Model
 from jobs.embedding.resize import resized
 from jobs.embedding.shards import Outcome, Picture, Shard
 from jobs.intake.decode import BadPictureError
-from jobs.intake.look import content_id
+from jobs.intake.look import content_id, read_picture
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import DataRoot, resized_file
 
@@ -179,7 +178,10 @@ def _read(picture: Picture, outcome: Outcome) -> bytes | None:
     """The bytes of the first file that still holds ``picture``; files before that one are lost."""
     for path in picture.paths:
         try:
-            content = Path(path).read_bytes()
+            content = read_picture(path)
+        except BadPictureError as error:
+            outcome.lost[path] = str(error)
+            continue
         except OSError as error:
             outcome.lost[path] = f"cannot be read: {error.strerror}"
             continue
