@@ -157,7 +157,7 @@ def _searched(
     target, prediction = calibration.chosen()["target"], calibration.check(vectors)["prediction"]
     k = target["k"]
     if not prediction:
-        log.info(f"{images:,} pictures are too few to calibrate: search is exact")
+        log.info("the calibration chose no way to hash: search is exact")
         exact = Recall(k=k, target=target["target"], measured=1.0, lower_bound=1.0, queries=0)
         return {
             "search": "exact",
