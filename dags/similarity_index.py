@@ -29,6 +29,7 @@ Such a run repeats the params of the last run that published; if nothing is new,
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -187,7 +188,9 @@ def similarity_index() -> None:
         )
         if not changes.anything and get_current_context()["dag_run"].run_type != "manual":
             raise AirflowSkipException(f"Nothing new: index {changes.index} holds all pictures.")
-        return {"new": changes.new, "gone": changes.gone, "renamed": changes.renamed}
+        counts = asdict(changes)
+        del counts["index"]
+        return counts
 
     # What was embedded before a crash is kept, so a retry continues from there.
     @task(

@@ -13,7 +13,7 @@ from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.base.text import plain
 from jobs.store.catalog import Row, read_catalog, usable_by_split
-from jobs.store.root import CURRENT, DataRoot, check_fingerprint
+from jobs.store.root import CURRENT, DataRoot, check_fingerprint, copied
 from jobs.store.settings import published_settings
 from jobs.store.versions import BUILT, open_index
 
@@ -32,11 +32,13 @@ class Changes:
     gone: int
     renamed: int
     """With another label, class name or path."""
+    lacking: int = 0
+    """That have lost their resized copy."""
 
     @property
     def anything(self) -> bool:
         """Whether to rebuild the index."""
-        return bool(self.index is None or self.new or self.gone or self.renamed)
+        return bool(self.index is None or self.new or self.gone or self.renamed or self.lacking)
 
 
 def find_changes(
@@ -66,9 +68,11 @@ def find_changes(
         return Changes(None, len(rows), 0, 0)
     try:
         index = open_index(root, BUILT)
-        model = index.manifest()["model"]["fingerprint"]
-        if model != fingerprint:
-            raise LookalikeError(f"index {index.version} is of model {model}, not {fingerprint}.")
+        model = index.manifest()["model"]
+        if model["fingerprint"] != fingerprint:
+            raise LookalikeError(
+                f"index {index.version} is of model {model['fingerprint']}, not {fingerprint}."
+            )
         indexed = {row["id"]: row for row in index.captions()}
     except LookalikeError as error:
         log.info(f"the earlier index can't be compared with, every picture is new: {error}")
@@ -81,10 +85,11 @@ def find_changes(
             all(_names(indexed[id_]) != _names(row) for row in rows[id_])
             for id_ in indexed.keys() & rows.keys()
         ),
+        lacking=len((indexed.keys() & rows.keys()) - copied(root, model["resized"])),
     )
     log.info(
         f"compared with index {index.version}: {changes.new:,} new, {changes.gone:,} gone, "
-        f"{changes.renamed:,} with another label or path"
+        f"{changes.renamed:,} with another label or path, {changes.lacking:,} without resized copy"
     )
     return changes
 

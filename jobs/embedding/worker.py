@@ -18,12 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from jobs.base.atomic import staged_file
 from jobs.base.errors import LookalikeError
+from jobs.embedding.copies import save_copy
 from jobs.embedding.embedder import ImageEmbedder
-from jobs.embedding.model import RESIZED_QUALITY, Model
+from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
 from jobs.embedding.shards import Outcome, Picture, Shard
 from jobs.intake.decode import BadPictureError
@@ -151,11 +150,10 @@ class Worker:
             if picture.id not in crashed:
                 pixels = _decode(picture, model, self.marks, outcome)
             if pixels is not None:
-                target = resized_file(self.root, model.resized, picture.id)
-                with staged_file(target, scratch=scratch) as staging:
-                    Image.fromarray(pixels).save(staging, "JPEG", quality=RESIZED_QUALITY)
-                ids.append(picture.id)
-                batch.append(pixels)
+                save_copy(pixels, resized_file(self.root, model.resized, picture.id), scratch)
+                if not picture.embedded:
+                    ids.append(picture.id)
+                    batch.append(pixels)
         empty = np.empty((0, model.backbone.dimension), np.float32)
         embeddings = self.embedder.forward(np.stack(batch)) if ids else empty
         return _Done(ids, embeddings), outcome

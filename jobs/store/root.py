@@ -159,3 +159,12 @@ def read_pointer(file: Path) -> str | None:
 def resized_file(root: DataRoot, resized: str, id_: str) -> Path:
     """The resized copy of a picture, a JPEG; ``resized`` is ``ModelDescription["resized"]``."""
     return root.resized / resized / id_[:2] / f"{id_}.jpg"
+
+
+def copied(root: DataRoot, resized: str) -> set[str]:
+    """The ids of the pictures that have a resized copy."""
+    try:
+        parts = [entry.path for entry in os.scandir(root.resized / resized) if entry.is_dir()]
+    except FileNotFoundError:
+        return set()
+    return {name.removesuffix(".jpg") for part in parts for name in os.listdir(part)}

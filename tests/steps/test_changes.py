@@ -9,11 +9,11 @@ import pytest
 from jobs.base.errors import LookalikeError
 from jobs.changes import Changes, find_changes
 from jobs.store.catalog import read_catalog
-from jobs.store.root import CURRENT, DataRoot
+from jobs.store.root import CURRENT, DataRoot, resized_file
 from jobs.store.settings import write_settings
 from jobs.store.versions import Index, open_index, point_to_index
 from jobs.vectors import assemble_vectors
-from tests.support.synthetic import FINGERPRINT, make_index, make_root, picture_id, take
+from tests.support.synthetic import FINGERPRINT, RESIZED, make_index, make_root, picture_id, take
 
 PICTURES = 12
 
@@ -44,6 +44,15 @@ def test_new_gone_and_renamed_pictures_are_counted(made: DataRoot, version: str)
     rows[2]["path"] = "/elsewhere/00002.jpg"
     take(made, [landed, *rows[:-1]])
     assert find_changes(made, FINGERPRINT) == Changes(version, new=1, gone=1, renamed=2)
+
+
+def test_a_resized_copy_that_was_removed_is_a_change(made: DataRoot, version: str) -> None:
+    copy = resized_file(made, RESIZED, picture_id(2))
+    content = copy.read_bytes()
+    copy.unlink()
+    changes = find_changes(made, FINGERPRINT)
+    assert changes == Changes(version, 0, 0, 0, lacking=1) and changes.anything
+    copy.write_bytes(content)
 
 
 @pytest.mark.parametrize("column", ["path", "label", "class_name"])
