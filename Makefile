@@ -2,8 +2,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-VENV := $(CURDIR)/.venv
-BIN := $(VENV)/bin
+# Relative: make and the shell would split an absolute path at its spaces.
+BIN := .venv/bin
+
+ifeq (,$(wildcard jobs/store/root.py))
+$(error $(CURDIR) is not the checkout: run make in the folder of the Makefile)
+endif
 
 # Airflow's own files stay in the checkout. Everything here can be set from outside.
 export AIRFLOW_HOME ?= $(CURDIR)/.airflow
@@ -20,39 +24,39 @@ export SPARK_LOCAL_IP ?= 127.0.0.1
 endif
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.run ## draw the sample, build its index in Airflow, show a picture's look-alikes
+demo: .venv/.run ## draw the sample, build its index in Airflow, show a picture's look-alikes
 	@$(BIN)/python -m scripts.demo
 
-airflow: $(VENV)/.run ## Airflow's UI on 127.0.0.1:8080, the DAGs ready to run
+airflow: .venv/.run ## Airflow's UI on 127.0.0.1:8080, the DAGs ready to run
 	@$(BIN)/python -m scripts.airflow_ui
 
-test: $(VENV)/.dev ## run every test
+test: .venv/.dev ## run every test
 	@$(BIN)/python -m pytest
 
-test-fast: $(VENV)/.dev ## the tests that need no Spark, Airflow or browser: under a minute
+test-fast: .venv/.dev ## the tests that need no Spark, Airflow or browser: under a minute
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-cluster: $(VENV)/.dev ## what holds when parts of the cluster die: needs Docker and about an hour
+test-cluster: .venv/.dev ## what holds when parts of the cluster die: needs Docker and about an hour
 	@$(BIN)/python -m pytest tests/cluster -o addopts="-v -ra" -o timeout=3600
 
-lint: $(VENV)/.dev ## ruff, mypy, and which room may import which
+lint: .venv/.dev ## ruff, mypy, and which room may import which
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
-bench-cars: $(VENV)/.run ## the whole DAG on Stanford Cars: time per step, precision
+bench-cars: .venv/.run ## the whole DAG on Stanford Cars: time per step, precision
 	@$(BIN)/python -m benchmarks.cars
 
-bench-geometry: $(VENV)/.run ## which way to 224 x 224 suits Stanford Cars best
+bench-geometry: .venv/.run ## which way to 224 x 224 suits Stanford Cars best
 	@$(BIN)/python -m benchmarks.embedding.geometry
 
-bench-search: $(VENV)/.bench ## what a search costs: against Spark's own, among a million, against other libraries
+bench-search: .venv/.bench ## what a search costs: against Spark's own, among a million, against other libraries
 	@$(BIN)/python -m benchmarks.search $(BENCH)
 
-bench-embed: $(VENV)/.bench ## what embedding costs: against the cores' limit, against the usual ways, by Spark
+bench-embed: .venv/.bench ## what embedding costs: against the cores' limit, against the usual ways, by Spark
 	@$(BIN)/python -m benchmarks.embedding $(BENCH)
 
-bench-viewers: $(VENV)/.dev ## fifty viewers in the gallery at once, against Airflow's own pages
+bench-viewers: .venv/.dev ## fifty viewers in the gallery at once, against Airflow's own pages
 	@$(BIN)/python -m benchmarks.viewers $(BENCH)
 
 up: ## Airflow on PostgreSQL and a Spark cluster, in containers; the UI on 127.0.0.1:8080
@@ -67,7 +71,7 @@ logs: ## follow the containers' output
 demo-cluster: ## the demo on the containers: the table, and where the montage is
 	@cluster/up.sh && cluster/demo.sh
 
-lock: $(VENV)/.dev ## resolve requirements*.txt into their locks
+lock: .venv/.dev ## resolve requirements*.txt into their locks
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" requirements.txt -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -78,24 +82,24 @@ lock: $(VENV)/.dev ## resolve requirements*.txt into their locks
 		--custom-compile-command "make lock" -c requirements.lock requirements-bench.txt -o requirements-bench.lock
 
 clean: ## remove the virtual environment, Airflow's files and caches; data stays
-	@rm -rf $(VENV) .airflow .pytest_cache .mypy_cache .ruff_cache
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	@echo "Kept: $(LOOKALIKE_DATA)"
+	@rm -rf .venv .airflow .pytest_cache .mypy_cache .ruff_cache
+	@find dags jobs plugins tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@printf 'Kept: %s\n' "$$LOOKALIKE_DATA"
 
 preflight:
 	@PYTHON="$(PYTHON)" scripts/preflight.sh
 
-$(VENV)/.run: requirements.lock | preflight
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+.venv/.run: requirements.lock | preflight
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@echo "Installing the pinned requirements into .venv (about 6 GB with PyTorch, some minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+.venv/.dev: requirements-dev.lock .venv/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-$(VENV)/.bench: requirements-bench.lock $(VENV)/.run
+.venv/.bench: requirements-bench.lock .venv/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 

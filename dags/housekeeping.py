@@ -7,6 +7,7 @@ from datetime import timedelta
 from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
 
 from dags.params import HOUSEKEEPING_PARAMS
+from dags.wiring import refuse_unknown_params
 from jobs.housekeeping import __doc__ as rule
 
 # An hour before the index's nightly run, which may need the space; unpausing the DAG starts nothing.
@@ -31,7 +32,9 @@ def housekeeping() -> None:
         from jobs.housekeeping import housekeep
         from jobs.store.root import DataRoot
 
-        return housekeep(DataRoot.from_env(), **get_current_context()["params"])
+        context = get_current_context()
+        refuse_unknown_params(context)
+        return housekeep(DataRoot.from_env(), **context["params"])
 
     clean_up()
 

@@ -29,6 +29,7 @@ Such a run repeats the params of the last run that published; if nothing is new,
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -51,10 +52,12 @@ from dags.wiring import (
     RETRY_IF_IT_MAY_HELP,
     linked,
     query_and_montage,
+    refuse_unknown_params,
     result_of,
     spark_step,
     spark_submit,
 )
+from jobs.base.options import MAX_REMOVED, REPLACE
 from jobs.store.root import DataRoot
 from plugins.inbox import InboxTrigger
 from plugins.links import GalleryLink, ReportLink
@@ -125,16 +128,23 @@ def similarity_index() -> None:
     def sources() -> dict[str, Any]:
         """Draw, download or find the pictures and their labels."""
         from jobs.intake.listing import scan
-        from jobs.sources import find_source
+        from jobs.sources import find_source, replaces_another
         from jobs.store.settings import published_settings
 
         context = get_current_context()
+        refuse_unknown_params(context)
         params, root = dict(context["params"]), DataRoot.from_env()
         if context["dag_run"].run_type != "manual":
             # No person started it: repeat the last params, and without any, download nothing.
-            params |= published_settings(root) or {"source": "inbox"}
+            settings = published_settings(root)
+            params |= settings["params"] if settings else {"source": "inbox"}
+            # What a person has let through once is not let through again.
+            params |= {option.name: option.default for option in (MAX_REMOVED, REPLACE)}
             if params["source"] == "inbox" and not (root.inbox.is_dir() and scan(root.inbox)[0]):
                 raise AirflowSkipException(f"Nothing new: no picture has landed in {root.inbox}.")
+        if replaces_another(root, params):
+            # All its pictures go, as the person wants.
+            params["max_removed"] = 1.0
         source = find_source(
             params["source"],
             root,
@@ -170,11 +180,17 @@ def similarity_index() -> None:
         """Compare with the last index; end a scheduled run if nothing is new."""
         from jobs.changes import find_changes
 
-        fingerprint = model_of(run_params()).fingerprint
-        changes = find_changes(DataRoot.from_env(), fingerprint, catalog=returned_by("catalog")["catalog"])
+        changes = find_changes(
+            DataRoot.from_env(),
+            model_of(run_params()).fingerprint,
+            catalog=returned_by("catalog")["catalog"],
+            max_removed=run_params()["max_removed"],
+        )
         if not changes.anything and get_current_context()["dag_run"].run_type != "manual":
             raise AirflowSkipException(f"Nothing new: index {changes.index} holds all pictures.")
-        return {"new": changes.new, "gone": changes.gone, "renamed": changes.renamed}
+        counts = asdict(changes)
+        del counts["index"]
+        return counts
 
     # What was embedded before a crash is kept, so a retry continues from there.
     @task(
@@ -221,10 +237,13 @@ def similarity_index() -> None:
     def publish() -> Any:
         """Make queries use the new index, if it reaches its recall."""
         from jobs.publish import publish
+        from jobs.store.catalog import read_catalog, usable_by_split
 
         run = get_current_context()["dag_run"].run_id
         version = returned_by("index")["index_version"]
-        index = publish(DataRoot.from_env(), version, run=run, settings=run_params())
+        root = DataRoot.from_env()
+        splits = usable_by_split(read_catalog(root, returned_by("embed")["catalog"]))
+        index = publish(root, version, run=run, settings={"params": run_params(), "splits": splits})
         manifest = index.manifest()
         measured = manifest["recall"]
         recall: dict[str, JsonValue] = {

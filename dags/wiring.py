@@ -6,8 +6,10 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,9 +24,11 @@ from airflow.sdk import (
     get_current_context,
     task,
 )
+from airflow.sdk.exceptions import AirflowException
 
 from dags.params import QUERY_PARAMS
-from jobs.base.errors import KilledError, UnreachableError
+from jobs.base.errors import KilledError, LookalikeError, UnreachableError
+from jobs.spark.environment import own_environment
 from jobs.store.root import CURRENT
 from plugins.links import MontageLink
 
@@ -42,18 +46,52 @@ RETRY_IF_IT_MAY_HELP = ExceptionRetryPolicy(
     rules=[
         RetryRule(UnreachableError, RetryAction.RETRY, timedelta(minutes=5)),
         RetryRule(KilledError, RetryAction.RETRY, timedelta(minutes=1)),
+        # spark-submit failed without a sentence: an executor may be replaced in a minute.
+        RetryRule(AirflowException, RetryAction.RETRY, timedelta(minutes=1)),
         RetryRule(Exception, RetryAction.FAIL, reason="the same input would fail again"),
     ]
 )
-"""Retry if the network or memory may recover. A killed task raises nothing, and Airflow retries it."""
+"""Retry if network, memory or cluster may recover. A killed task raises nothing, and Airflow retries it."""
+
+
+def refuse_unknown_params(context: Context) -> None:
+    """Raise LookalikeError for what the run was given that is no param of its DAG.
+
+    Airflow would ignore it, and the run would go on with the default of the param that was meant.
+    """
+    known = context["dag"].params.keys()
+    for name in (context["dag_run"].conf or {}).keys() - known:
+        near = get_close_matches(name, known, 1)
+        raise LookalikeError(
+            f"{name!r} is not a param of {context['dag'].dag_id}: "
+            + (f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}.")
+        )
+
+
+@contextmanager
+def result_file() -> Iterator[Path]:
+    """The file in which a step that spark-submit runs leaves its result or, if it fails, its error.
+
+    Raises the step's own error instead of Airflow's, which says only that spark-submit failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder, "result.json")
+        try:
+            yield result
+        except AirflowException:
+            if not result.exists():
+                raise
+            failed = json.loads(result.read_text(encoding="utf-8"))
+            kinds = {kind.__name__: kind for kind in (UnreachableError, KilledError)}
+            raise kinds.get(failed["kind"], LookalikeError)(failed["error"]) from None
 
 
 class SparkStep(SparkSubmitOperator):
     """Runs a step by spark-submit and returns its result, as a Python task does."""
 
     def execute(self, context: Context) -> Any:
-        with tempfile.TemporaryDirectory() as folder:
-            result = Path(folder, "result.json")
+        refuse_unknown_params(context)
+        with result_file() as result:
             self.application_args = [*(self.application_args or []), f"--result={result}"]
             super().execute(context)
             return json.loads(result.read_text(encoding="utf-8"))
@@ -66,19 +104,13 @@ def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
         "name": f"lookalike-{step}",
         "conf": {"spark.executorEnv.PYTHONPATH": str(JOBS.parent)},
         "spark_binary": str(Path(sys.executable).with_name("spark-submit")),
-        "env_vars": {
-            "PYSPARK_PYTHON": sys.executable,
-            "PYSPARK_DRIVER_PYTHON": sys.executable,
-            "PYTHONPATH": str(JOBS.parent),
-            "SPARK_CONF_DIR": os.environ.get("SPARK_CONF_DIR", str(JOBS / "spark" / "conf")),
-        },
+        "env_vars": own_environment(),
     }
 
 
 def spark_submit(step: str, *arguments: str) -> Any:
     """Run ``jobs/<step>.py`` by spark-submit inside a task, log its output and return its result."""
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder, "result.json")
+    with result_file() as result:
         hook = SparkSubmitHook(conn_id=BUILD, **_submission(step, [*arguments, f"--result={result}"]))
         try:
             hook.submit(str(JOBS / f"{step}.py"))
@@ -92,16 +124,15 @@ def result_of(task_id: str, name: str) -> str:
     return f"{{{{ ti.xcom_pull(task_ids='{task_id}')['{name}'] }}}}"
 
 
-def spark_step(step: str, *arguments: str, connection: str = BUILD, retries: int = 1) -> SparkStep:
+def spark_step(step: str, *arguments: str, connection: str = BUILD, retries: int = 2) -> SparkStep:
     """The task that runs ``jobs/<step>.py`` by spark-submit."""
     return SparkStep(
         task_id=step,
         conn_id=connection,
         application=str(JOBS / f"{step}.py"),
         **_submission(step, arguments),
-        # An executor may be replaced, or memory free again, in a minute.
         retries=retries,
-        retry_delay=timedelta(minutes=1),
+        retry_policy=RETRY_IF_IT_MAY_HELP,
         execution_timeout=timedelta(hours=6),
     )
 

@@ -22,6 +22,7 @@ from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
 from jobs.lsh.choice import (
+    ALIKE,
     MIN_PICTURES,
     SAMPLE,
     TABLES,
@@ -30,10 +31,12 @@ from jobs.lsh.choice import (
     check,
     choose,
     reduced_dimensions,
+    spread,
 )
 from jobs.lsh.sketch import Floats
 from jobs.lsh.splits import Ids
 from jobs.spark.hashing import planes_of
+from jobs.spark.paths import literal
 from jobs.spark.session import spark_session
 from jobs.store.calibrations import FORMAT, Calibration, Target, open_calibration, point_to_calibration
 from jobs.store.packed import array_of
@@ -75,7 +78,7 @@ def calibrate_vectors(
         log.info(f"{calibration.folder} was already checked on these vectors")
     else:
         with section("calibrate"), spark_session("calibrate") as spark:
-            pictures, count = spark.read.parquet(str(assembled.pictures)), facts["pictures"]
+            pictures, count = spark.read.parquet(literal(assembled.pictures)), facts["pictures"]
             prediction = calibration and _check(spark, calibration, pictures, count)
             if not (calibration and prediction):
                 calibration, prediction = _choose(spark, root, target, assembled.name, pictures, count)
@@ -149,22 +152,24 @@ def _choose(
         else:
             drawn = _drawn(pictures, seed).cache()
             ids, sample = _arrays(drawn)
-            tried = reduced_dimensions(sample.shape[1])
-            components = _reduction(drawn, max(tried)).pc.toArray()
-            planes = {dimension: _planes(spark, dimension, seed) for dimension in tried}
-            choice, prediction = choose(
-                ids,
-                sample,
-                count,
-                Moments.of(sample, components),
-                planes,
-                k=target["k"],
-                target=target["target"],
-                seed=seed,
-            )
-            reduction = _reduction(drawn, choice.reduced_dimension)
-            reduction.save(str(staged.reduction))
-            staged.save_moments(Moments.of(sample, reduction.pc.toArray()))
+            if spread(sample) < ALIKE:
+                log.info(f"all {count:,} pictures are alike: search is exact")
+            else:
+                tried = reduced_dimensions(sample.shape[1])
+                components = _reduction(drawn, max(tried)).pc.toArray()
+                choice, prediction = choose(
+                    ids,
+                    sample,
+                    count,
+                    Moments.of(sample, components),
+                    {dimension: _planes(spark, dimension, seed) for dimension in tried},
+                    k=target["k"],
+                    target=target["target"],
+                    seed=seed,
+                )
+                reduction = _reduction(drawn, choice.reduced_dimension)
+                reduction.save(str(staged.reduction))
+                staged.save_moments(Moments.of(sample, reduction.pc.toArray()))
         staged.describe(target, choice)
         staged.record_check(vectors, count, prediction)
     return calibration, prediction

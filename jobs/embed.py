@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 
 from jobs.base import options
-from jobs.base.atomic import one_at_a_time, sweep
+from jobs.base.atomic import sweep
 from jobs.base.command import add_name, run_step, step_parser
+from jobs.base.locks import one_at_a_time
 from jobs.base.logs import Progress
 from jobs.embedding.backbones import DEFAULT, RESNET18
 from jobs.embedding.engine import Engine, embed_here
@@ -22,7 +23,7 @@ from jobs.embedding.shards import Picture
 from jobs.embedding.weights import find_weights
 from jobs.store.catalog import Row, catalog_folder, check_quarantine, read_beside, read_catalog, write_catalog
 from jobs.store.embeddings import EmbeddingStore
-from jobs.store.root import CURRENT, DataRoot
+from jobs.store.root import CURRENT, DataRoot, copied
 
 log = logging.getLogger(__name__)
 
@@ -85,17 +86,23 @@ def _embed(
     done = store.ids()
     broken = store.broken()
     pending = sorted(copies.keys() - done - broken.keys())
+    lacking = sorted((copies.keys() & done) - copied(root, model.resized))
     side = model.backbone.side
     log.info(
         f"{len(copies):,} pictures, {len(pending):,} to embed with {model.weights.name} weights, "
         f"{model.geometry} to {side} x {side}, {model.precision}: embeddings {model.fingerprint}"
     )
+    if lacking:
+        log.info(f"{len(lacking):,} embedded pictures have lost their resized copies, which are made again")
     embedded = 0
-    if pending:
+    if pending or lacking:
         engine = engine or engine_of(options.ENGINE.default)
-        progress = Progress(len(pending), "pictures", log)
-        pictures = [Picture(id_, tuple(row["path"] for row in copies[id_])) for id_ in pending]
-        by_path = {row["path"]: row for id_ in pending for row in copies[id_]}
+        pictures = [
+            Picture(id_, tuple(row["path"] for row in copies[id_]), embedded=id_ in done)
+            for id_ in (*pending, *lacking)
+        ]
+        progress = Progress(len(pictures), "pictures", log)
+        by_path = {row["path"]: row for picture in pictures for row in copies[picture.id]}
         for outcome in engine(pictures, root, model, progress):
             embedded += outcome.embedded
             broken |= outcome.broken

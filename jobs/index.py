@@ -23,6 +23,7 @@ from jobs.base.logs import section
 from jobs.search.opened import OpenIndex
 from jobs.spark.hashing import hashed
 from jobs.spark.parts import pack
+from jobs.spark.paths import literal
 from jobs.spark.recall import measure_recall
 from jobs.spark.session import spark_session
 from jobs.store.calibrations import Calibration, open_calibration
@@ -118,7 +119,7 @@ def _build(
         reduced_dimension=choice.reduced_dimension if choice else None,
     )
     model = EmbeddingStore(root.embeddings / facts["fingerprint"]).model()
-    pictures = spark.read.parquet(str(vectors.pictures))
+    pictures = spark.read.parquet(literal(vectors.pictures))
     with staged_directory(index.folder) as staging:
         staged = Index(staging)
         captions = pyarrow.dataset.dataset(vectors.pictures).to_table(columns=list(CAPTION)).sort_by("id")
@@ -156,7 +157,7 @@ def _searched(
     target, prediction = calibration.chosen()["target"], calibration.check(vectors)["prediction"]
     k = target["k"]
     if not prediction:
-        log.info(f"{images:,} pictures are too few to calibrate: search is exact")
+        log.info("the calibration chose no way to hash: search is exact")
         exact = Recall(k=k, target=target["target"], measured=1.0, lower_bound=1.0, queries=0)
         return {
             "search": "exact",

@@ -18,9 +18,10 @@ from jobs.base.logs import section
 from jobs.base.text import name_of, plain
 from jobs.drawing.palette import CARD, GROUND, INK, OTHER, QUERY, QUIET, SAME, WRONG
 from jobs.drawing.table import same_class, table
+from jobs.embedding.copies import copy_of
 from jobs.store.answers import MONTAGE, QUERY_PICTURE, Answer, Caption, Neighbour, read_answer
 from jobs.store.reading import readable
-from jobs.store.root import DataRoot, resized_file
+from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +92,8 @@ def _tile(
     draw.rounded_rectangle((left - 5, top - 5, left + TILE + 4, top + TILE + CAPTION), 10, CARD, frame, 3)
     file, remedy = folder / QUERY_PICTURE, "run the query again"
     if picture["id"]:
-        file = resized_file(root, answer["model"]["resized"], picture["id"])
-        remedy = f"move embeddings/{answer['model']['fingerprint']} away and run the DAG similarity_index"
+        file = copy_of(root, answer["model"], picture["id"], picture["path"])
+        remedy = "delete it and run the step montage again"
     with readable(file, remedy), Image.open(file) as resized:
         canvas.paste(resized.resize((TILE, TILE)), corner)
     badge = "query" if rank is None else str(rank)

@@ -6,7 +6,6 @@ import argparse
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
@@ -14,19 +13,19 @@ from jobs.store.gallery import check_gallery
 from jobs.store.neighbours import check_neighbours
 from jobs.store.reports import check_report
 from jobs.store.root import CURRENT, DataRoot
-from jobs.store.settings import write_settings
+from jobs.store.settings import Settings, write_settings
 from jobs.store.versions import BUILT, Index, open_index, point_to_index
 
 log = logging.getLogger(__name__)
 
 
 def publish(
-    root: DataRoot, version: str = BUILT, *, run: str | None = None, settings: dict[str, Any] | None = None
+    root: DataRoot, version: str = BUILT, *, run: str | None = None, settings: Settings | None = None
 ) -> Index:
     """Name a version in ``index/current``, in one step.
 
-    ``run`` is the run that made it, ``settings`` are its params: they are kept, so that later scheduled
-    runs repeat them. A version that is restored keeps its run.
+    ``run`` is the run that made it, ``settings`` are its params and splits: they are kept, so that later
+    scheduled runs repeat and compare with them. A version that is restored keeps its run.
 
     Raises LookalikeError, and leaves the published version, if this one is corrupt, its measured
     recall is below its target, or its neighbours, gallery or report are missing.

@@ -105,7 +105,10 @@ def _search(
     note = None
     own = picture.caption["id"]
     if method == "sketch" and opened.sketch is None:
-        method, note = "exact", f"{len(opened):,} pictures are too few to hash, so the search is exact."
+        method, note = (
+            "exact",
+            "The index has no hashes, because its pictures are few or all alike, so the search is exact.",
+        )
     exact = _by_spark(spark, opened, picture, k, exact=True) if overlap or method == "exact" else None
     if method == "sketch":
         found = _by_spark(spark, opened, picture, k)

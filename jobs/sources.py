@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
 from jobs.base.text import path_of
 from jobs.intake.folder import folder
+from jobs.intake.named import named_path
 from jobs.intake.sample import VERSION, draw_sample
 from jobs.intake.source import Source
 from jobs.intake.stanford_cars import stanford_cars
 from jobs.store.root import DataRoot
+from jobs.store.settings import published_settings
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def find_source(
                 raise LookalikeError(
                     "source folder needs a folder: give the folder that holds your pictures."
                 )
-            source = folder(path_of(directory), label_rule)
+            source = folder(named_path(directory, root), label_rule)
         else:
             if not root.inbox.is_dir():
                 raise LookalikeError(f"{root.inbox} is not a folder: create it and put pictures there.")
@@ -67,6 +69,32 @@ def find_source(
     return source
 
 
+def replaces_another(root: DataRoot, params: Mapping[str, Any]) -> bool:
+    """Whether a run of ``params`` would publish over an index of another source.
+
+    Raises LookalikeError if it would and ``params`` don't say ``replace``. The sample can be drawn again, and
+    every run takes the inbox in, so these two may be replaced.
+    """
+    try:
+        published = published_settings(root)
+    except LookalikeError as error:
+        log.warning(f"the source of the published index is not known: {error}")
+        return False
+    if published is None or _of(published["params"]) == _of(params):
+        return False
+    if published["params"].get("source") not in ("sample", INBOX) and not params["replace"]:
+        raise LookalikeError(
+            f"the published index is of {_of(published['params'])}, and this run is of {_of(params)}: set "
+            f"{options.REPLACE.name} to publish over it, or LOOKALIKE_DATA to another folder to have both."
+        )
+    return True
+
+
+def _of(params: Mapping[str, Any]) -> str:
+    source, directory = params.get("source"), params.get("folder")
+    return f"the folder {path_of(directory)}" if source == "folder" and directory else f"the source {source}"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser(
         "python -m jobs.sources",
@@ -75,14 +103,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.FOLDER,
         options.LABEL_RULE,
         options.WITH_TEST,
+        options.REPLACE,
     )
     parser.add_argument("--sample-seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="write the source's description here as JSON")
 
     def step(given: argparse.Namespace) -> dict[str, Any]:
+        root = DataRoot.from_env()
+        replaces_another(root, vars(given))
         source = find_source(
             given.source,
-            DataRoot.from_env(),
+            root,
             directory=given.folder,
             label_rule=given.label_rule,
             with_test=given.with_test,

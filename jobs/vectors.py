@@ -18,6 +18,7 @@ from jobs.base.atomic import staged_directory
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
+from jobs.spark.paths import literal
 from jobs.spark.session import spark_session
 from jobs.store.catalog import catalog_file, catalog_folder, read_catalog
 from jobs.store.embeddings import EmbeddingStore, csv_columns
@@ -32,12 +33,12 @@ def read_embeddings(spark: SparkSession, store: EmbeddingStore, format: str) -> 
     """Read the store's Parquet shards or its CSV -> (id, embedding: d-vector)."""
     if format == "parquet":
         # A filter on the folder: a glob in the path is planned file by file, many times slower.
-        shards = spark.read.option("pathGlobFilter", "shard-*.parquet").parquet(str(store.folder))
+        shards = spark.read.option("pathGlobFilter", "shard-*.parquet").parquet(literal(store.folder))
         return shards.select("id", array_to_vector(F.col("embedding")).alias("embedding"))
     columns = csv_columns(store.model()["dimension"])
     schema = ", ".join(f"{name} {'string' if name == 'id' else 'float'}" for name in columns)
     # What can't be read becomes NaN, which ``_count`` finds.
-    rows = spark.read.csv(str(store.csv), schema=schema, header=True, mode="PERMISSIVE")
+    rows = spark.read.csv(literal(store.csv), schema=schema, header=True, mode="PERMISSIVE")
     assembler = VectorAssembler(inputCols=columns[1:], outputCol="embedding", handleInvalid="keep")
     return assembler.transform(rows).select("id", "embedding")
 
@@ -50,7 +51,7 @@ def assemble(
     One row per content hash (of files with the same bytes, the first path):
     id, path, label, class_name, vector (the embedding, scaled to length 1).
     """
-    files = spark.read.parquet(str(catalog_file(root, catalog))).where("status = 'ok'")
+    files = spark.read.parquet(literal(catalog_file(root, catalog))).where("status = 'ok'")
     first = F.min(F.struct("path", "label", "class_name")).alias("first")
     pictures = files.groupBy("id").agg(first).select("id", "first.*")
     normalizer = Normalizer(inputCol="embedding", outputCol="vector", p=2.0)
@@ -82,7 +83,7 @@ def assemble_vectors(
         ):
             staged = Vectors(staging)
             assemble(spark, root, catalog, store, format).write.parquet(str(staged.pictures))
-            count = _count(spark.read.parquet(str(staged.pictures)), store, dimension)
+            count = _count(spark.read.parquet(literal(staged.pictures)), store, dimension)
             _check_complete(root, catalog, store, count)
             staged.describe(
                 {"fingerprint": fingerprint, "catalog": catalog, "pictures": count, "dimension": dimension}

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 
-from jobs.store.root import DataRoot
+from jobs.base.errors import LookalikeError
+from jobs.store.root import DataRoot, the_only_airflow
+from scripts.airflow_api import DIRECTLY
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 HOST, PORT = "127.0.0.1", os.environ.get("AIRFLOW__API__PORT", "8080")
@@ -25,17 +26,30 @@ PATIENCE_S = 180
 def main() -> int:
     # Airflow writes the password to a file, which no other user of the machine may read.
     os.umask(0o077)
-    home = Path(os.environ["AIRFLOW_HOME"])
-    home.mkdir(parents=True, exist_ok=True)
-    log = home / "standalone.log"
-    inbox = DataRoot.from_env().inbox
-    inbox.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if _is_up():
-        print(f"error: something is already running on {ADDRESS}: stop it first.", file=sys.stderr)
+    try:
+        if _is_up():
+            raise LookalikeError(f"something is already running on {ADDRESS}: stop it first.")
+        with the_only_airflow(DataRoot.from_env()) as lock:
+            return _serve(Path(os.environ["AIRFLOW_HOME"]), DataRoot.from_env().inbox, lock)
+    except LookalikeError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _serve(home: Path, inbox: Path, lock: int) -> int:
+    """Run Airflow until it ends or is stopped; it holds ``lock`` even if this process is killed."""
+    for folder in (home, inbox):
+        folder.mkdir(parents=True, exist_ok=True)
+    log = home / "standalone.log"
+    past_proxy = ",".join([*filter(None, map(os.environ.get, ("no_proxy", "NO_PROXY"))), HOST, "localhost"])
     environment = {
         **os.environ,
+        # What forms may name, beside the data root and the inbox.
+        "LOOKALIKE_ROOTS": os.environ.get("LOOKALIKE_ROOTS", str(Path.home())),
+        # Tasks report to the server on this machine, which no proxy reaches.
+        "no_proxy": past_proxy,
+        "NO_PROXY": past_proxy,
         # Standalone starts its parts as "airflow ...".
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "AIRFLOW__API__HOST": HOST,
@@ -55,11 +69,11 @@ def main() -> int:
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
+            pass_fds=(lock,),
         )
         try:
             if not _wait(airflow):
-                print(f"error: Airflow did not start; see {log}.", file=sys.stderr)
-                return 1
+                raise LookalikeError(f"Airflow did not start: see {log}.")
             passwords = json.loads((home / "simple_auth_manager_passwords.json.generated").read_text())
             print(f"\n  address   {ADDRESS}/dags/similarity_index\n  user      admin")
             print(f"  password  {passwords['admin']}")
@@ -104,7 +118,7 @@ def _wait(airflow: subprocess.Popen[bytes]) -> bool:
 
 def _is_up() -> bool:
     try:
-        with urllib.request.urlopen(f"{ADDRESS}/api/v2/monitor/health", timeout=5) as answer:
+        with DIRECTLY.open(f"{ADDRESS}/api/v2/monitor/health", timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jobs.store.root import DataRoot
+from jobs.store.root import DataRoot, the_only_airflow
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 SPARK_HOOK = "airflow.task.hooks.airflow.providers.apache.spark"
@@ -40,12 +40,17 @@ def run_dag(dag_id: str, conf: dict[str, Any], home: Path, show: Callable[[str],
 
     ``home`` becomes Airflow's home, with a metadata database of its own: a scheduler with the
     same database would run the tasks, too.
+
+    Raises LookalikeError if another Airflow works on the same data root.
     """
     home.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__LOGGING__JSON_LOGS": "True"}
     run = DagRun()
     started: dict[str, datetime] = {}
-    with (home / "run.log").open("w", encoding="utf-8") as file:
+    with (
+        the_only_airflow(DataRoot.from_env()) as lock,
+        (home / "run.log").open("w", encoding="utf-8") as file,
+    ):
         migrate = [AIRFLOW, "db", "migrate"]
         subprocess.run(migrate, stdout=file, stderr=subprocess.STDOUT, env=environment, check=True)
         with subprocess.Popen(
@@ -54,6 +59,7 @@ def run_dag(dag_id: str, conf: dict[str, Any], home: Path, show: Callable[[str],
             stderr=subprocess.STDOUT,
             text=True,
             env=environment,
+            pass_fds=(lock,),
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from jobs.base.errors import LookalikeError
 from jobs.drawing.table import table
 from jobs.store.answers import read_answer
 from jobs.store.root import DataRoot
@@ -17,7 +18,11 @@ def main() -> int:
     os.umask(0o077)
     home = Path(os.environ["AIRFLOW_HOME"], "demo")
     print("Running the DAG similarity_index on the drawn sample (a minute or two) ...", flush=True)
-    run = run_dag("similarity_index", {"source": "sample"}, home, lambda line: print(line, flush=True))
+    try:
+        run = run_dag("similarity_index", {"source": "sample"}, home, lambda line: print(line, flush=True))
+    except LookalikeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     if not run.succeeded:
         print(f"error: the run failed; its full log is {home / 'run.log'}", file=sys.stderr)
         return 1

@@ -37,7 +37,8 @@ os.environ.update(
     SPARK_CONF_DIR=str(PROJECT / "jobs" / "spark" / "conf"),
     SPARK_LOCAL_IP="127.0.0.1",
 )
-os.environ.pop("LOOKALIKE_CARS_DIR", None)
+for name in ("LOOKALIKE_CARS_DIR", "LOOKALIKE_ROOTS"):
+    os.environ.pop(name, None)
 # Every JVM here lives for seconds: compiling well costs it more than it gains.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 # py4j logs when its sockets close, after pytest has closed the streams it would log to.

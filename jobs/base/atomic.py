@@ -17,7 +17,6 @@ import errno
 import fcntl
 import glob
 import json
-import logging
 import os
 import re
 import shutil
@@ -29,10 +28,9 @@ from typing import IO, Any
 
 from jobs.base.errors import LookalikeError
 
-log = logging.getLogger(__name__)
-
 LOCK = ".tmp-lock"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What locking a file raises where the file system has no locks."""
 
 
 def sweep(folder: Path) -> None:
@@ -83,27 +81,6 @@ def remove(target: Path) -> None:
 
 
 @contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in such a block with the same ``folder``, which is made if need be.
-
-    However a process ends, its turn ends. Where the file system has no locks nobody waits.
-    """
-    with _refusals_explained(folder):
-        _make(folder)
-        lock = (folder / ".lock").open("a")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info(f"another process works in {folder}: waiting until it has ended")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        yield
-
-
-@contextmanager
 def staged_file(target: Path, *, scratch: Path | None = None) -> Iterator[Path]:
     """Yield a path to write to; it replaces ``target`` in one step when the block ends well.
 
@@ -111,7 +88,7 @@ def staged_file(target: Path, *, scratch: Path | None = None) -> Iterator[Path]:
     be made again: they are written in the folder ``scratch`` of the same file system, neither synced
     nor locked, and their leftovers go with that folder.
     """
-    with _refusals_explained(target), _staged(target, scratch) as staging:
+    with refusals_explained(target), _staged(target, scratch) as staging:
         yield staging
         if not scratch:
             _sync(staging)
@@ -127,7 +104,7 @@ def staged_directory(target: Path) -> Iterator[Path]:
     By then all of it is on disk. ``target`` is complete or absent, so one that already exists stays
     and the new folder is dropped: name targets by their content.
     """
-    with _refusals_explained(target), _staged(target) as staging:
+    with refusals_explained(target), _staged(target) as staging:
         staging.mkdir()
         yield staging
         for path in (*staging.rglob("*"), staging):
@@ -170,7 +147,7 @@ def _staged(target: Path, scratch: Path | None = None) -> Iterator[Path]:
 
 def _claim(target: Path) -> tuple[Path, IO[str]]:
     """Make a folder to write ``target`` in; return it and its lock, which is held until it is closed."""
-    _make(target.parent)
+    make_folder(target.parent)
     for leftover in target.parent.glob(f".tmp-{glob.escape(target.name[:200])}-{'[0-9a-f]' * 8}"):
         _clear(leftover)
     while True:
@@ -190,7 +167,7 @@ def _lock(own: Path, *, required: bool) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.stat(own / LOCK)  # it may have been moved away after it was opened
     except OSError as error:
-        if required or error.errno not in _NO_LOCKS:
+        if required or error.errno not in NO_LOCKS:
             lock.close()
             raise
     return lock
@@ -212,9 +189,10 @@ def _beside(target: Path) -> Path:
     return target.with_name(f".tmp-{target.name[:200]}-{uuid.uuid4().hex[:8]}")
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and those above it; by then their names are on disk."""
     if not folder.is_dir():
-        _make(folder.parent)
+        make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _sync(folder.parent)
 
@@ -235,7 +213,8 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _refusals_explained(target: Path) -> Iterator[None]:
+def refusals_explained(target: Path) -> Iterator[None]:
+    """Turn a disk's or a file system's refusal to write ``target`` into a LookalikeError."""
     try:
         yield
     except OSError as error:

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -94,8 +95,10 @@ def run_step(
 ) -> int:
     """Run a step from the command line; a LookalikeError becomes one line and exit status 2.
 
-    What the step returns is written to ``--result``, for the task that started it.
+    What the step returns is written to ``--result``, for the task that started it, or its error:
+    ``{"error": the sentence, "kind": the name of its class}``.
     """
+    options = argparse.Namespace(result=None)
     try:
         options = parser.parse_args(argv)
         logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
@@ -107,5 +110,8 @@ def run_step(
             _write(options.result, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     except LookalikeError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
+        if options.result:
+            with suppress(OSError):
+                options.result.write_text(json.dumps({"error": str(error), "kind": type(error).__name__}))
         return 2
     return 0

@@ -100,6 +100,27 @@ MAX_QUARANTINED = Option(
     section="Pictures",
     help="Share of unusable pictures above which the run fails.",
 )
+MAX_REMOVED = Option(
+    name="max_removed",
+    default=0.5,
+    kind=float,
+    minimum=0,
+    maximum=1,
+    title="Removed at most",
+    section="Pictures",
+    help="Share of the published pictures that may be gone, for example because a disk is not mounted, above "
+    "which the run fails; so it does if a whole split is gone. With 1 everything may go. "
+    "Runs that nobody started use 0.5.",
+)
+REPLACE = Option(
+    name="replace",
+    default=False,
+    kind=bool,
+    title="Replace an index of other pictures",
+    section="Pictures",
+    help="Publish even if the published index is of another source or folder. That of the sample and that of "
+    "the inbox alone are replaced without it.",
+)
 WEIGHTS = Option(
     name="weights",
     default="imagenet",
@@ -293,7 +314,7 @@ DRY_RUN = Option(
 
 QUERY_OPTIONS = (QUERY, K, METHOD, SEED, OVERLAP)
 INDEX_OPTIONS = (
-    *(SOURCE, FOLDER, LABEL_RULE, WITH_TEST, LIMIT, MAX_QUARANTINED),
+    *(SOURCE, FOLDER, LABEL_RULE, WITH_TEST, LIMIT, MAX_QUARANTINED, MAX_REMOVED, REPLACE),
     *(WEIGHTS, GEOMETRY, PRECISION, ENGINE, RUNTIME, FORMAT),
     *(RECALL, BUCKET_LENGTH, NUM_HASH_TABLES, CANDIDATES, LSH_SEED),
     *QUERY_OPTIONS,

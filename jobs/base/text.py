@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from unicodedata import normalize
 
 from jobs.base.errors import LookalikeError
 
@@ -14,15 +16,25 @@ def name_of(picture: Mapping[str, object]) -> str:
 
 
 def path_of(text: str) -> Path:
-    """The absolute path that a person names; ``~`` is the home folder.
+    """The absolute path that a person names; ``~`` is the home folder, ``~name`` a user's, if there is one.
 
     Raises LookalikeError if ``text`` can't be a path.
     """
     try:
         text.encode()
-        return Path(text).expanduser().absolute()
-    except (RuntimeError, UnicodeEncodeError) as error:
+    except UnicodeEncodeError as error:
         raise LookalikeError(f"{plain(text)!r} is not a path that can be used: give another one.") from error
+    if "\0" in text:
+        raise LookalikeError(f"{plain(text)!r} is not a path that can be used: give another one.")
+    path = Path(text)
+    with suppress(RuntimeError):  # no such user: a file's name may begin with ~
+        path = path.expanduser()
+    return path.absolute()
+
+
+def spellings(text: str) -> list[str]:
+    """``text`` and its composed and decomposed forms: file systems and keyboards differ in accents."""
+    return list(dict.fromkeys((text, normalize("NFC", text), normalize("NFD", text))))
 
 
 def plain(text: str) -> str:

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import signal
 import sys
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,10 @@ from jobs.embedding.shards import Outcome, Picture, Shard
 from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
+
+SECONDS = 60.0
+"""A picture that is not decoded and resized in so long is given up."""
+WATCH_EVERY_S = 1.0
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 """Signals of a crash; other signals come from outside."""
@@ -63,6 +68,9 @@ class EmbeddingProcess:
         self._slots = [RawArray(ctypes.c_char, 33) for _ in range(threads)]
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
+        self._watched: dict[int, tuple[str, float]] = {}
+        """Slot -> the picture being decoded there, and since when it was seen there."""
+        self._slow: set[str] = set()
 
     def __enter__(self) -> EmbeddingProcess:
         return self
@@ -123,6 +131,8 @@ class EmbeddingProcess:
     def _receive(self) -> Any:
         """The next answer. Raises EOFError if the process ended, and any error that it sent."""
         assert self._connection is not None
+        while not self._connection.poll(WATCH_EVERY_S):
+            self._give_up_the_slow()
         try:
             answer = self._connection.recv()
         except ConnectionError as error:
@@ -130,6 +140,18 @@ class EmbeddingProcess:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def _give_up_the_slow(self) -> None:
+        """Kill the process if it has decoded one picture for too long."""
+        now = time.monotonic()
+        for number, slot in enumerate(self._slots):
+            id_ = slot.value.decode()
+            seen, since = self._watched.get(number, ("", now))
+            if id_ != seen:
+                self._watched[number] = id_, now
+            elif id_ and now - since > SECONDS and self._process is not None:
+                self._slow.add(id_)
+                self._process.kill()
 
     def _stop(self) -> int:
         """End the process; return its exit status, negative if a signal ended it."""
@@ -162,29 +184,36 @@ class EmbeddingProcess:
         )
 
     def _blame(self, shards: Sequence[Shard]) -> dict[str, str]:
-        """After a crash: id -> reason of the pictures being decoded that crash a new process, too."""
+        """After a crash: id -> reason of the pictures being decoded that end a new process, too."""
         error = self._ended()
-        if not isinstance(error, LookalikeError) or isinstance(error, KilledError):
+        if not isinstance(error, LookalikeError):
             raise error
         marked = {slot.value.decode() for slot in self._slots} - {""}
-        crashed = {}
+        blamed = {}
         for picture in (picture for shard in shards for picture in shard if picture.id in marked):
-            if name := self._crashes(picture):
-                crashed[picture.id] = f"crashes the decoder ({name})"
-                log.warning(
-                    f"{picture.paths[0]!r} crashed the embedding process ({name}); continuing without it"
-                )
-        if not crashed:
+            if reason := self._reason(picture):
+                blamed[picture.id] = reason
+                log.warning(f"{picture.paths[0]!r} {reason}; continuing without it")
+        if not blamed:
             raise error
-        return crashed
+        return blamed
 
-    def _crashes(self, picture: Picture) -> str | None:
-        """The name of the signal that decoding only ``picture`` ends with, or None."""
-        self._start()
-        self._send(picture)
-        try:
-            self._receive()
-        except EOFError:
-            status = self._stop()
-            return signal.Signals(-status).name if -status in _CRASHES else None
-        return None
+    def _reason(self, picture: Picture) -> str | None:
+        """Why decoding only ``picture`` ends a process, or None if it doesn't."""
+        if picture.id not in self._slow:
+            self._start()
+            self._send(picture)
+            try:
+                self._receive()
+            except EOFError:
+                status = self._stop()
+            else:
+                return None
+            if -status in _CRASHES:
+                return f"crashes the decoder ({signal.Signals(-status).name})"
+            if -status != signal.SIGKILL:
+                return None
+        if picture.id in self._slow:
+            return f"takes more than {SECONDS:.0f} s to decode"
+        # Alone, too: it is no chance that the kernel chose this process.
+        return "takes more memory to decode than there is"

@@ -19,7 +19,7 @@ from PIL import Image
 from torch.nn import functional
 
 from jobs.embedding.backbones import Backbone
-from jobs.intake.decode import open_picture, orientation, to_rgb
+from jobs.intake.decode import MAX_PIXELS, open_picture, orientation, to_rgb
 
 MAX_ASPECT = 16
 
@@ -79,6 +79,11 @@ def resize(pixels: Pixels, backbone: Backbone, geometry: str) -> Pixels:
 
 
 def _scale(pixels: Pixels, height: int, width: int) -> Pixels:
+    if pixels.shape[1] * width > MAX_PIXELS:
+        # Rows are scaled first. Where they are short and very many, that would make gigabytes of them.
+        pixels = functional.interpolate(
+            pixels[None], (height, pixels.shape[2]), mode="bilinear", antialias=True
+        )[0]
     return functional.interpolate(pixels[None], (height, width), mode="bilinear", antialias=True)[0]
 
 

@@ -15,6 +15,8 @@ class Picture:
 
     id: str
     paths: tuple[str, ...]
+    embedded: bool = False
+    """Whether the store has its embedding: then only its resized copy is made again."""
 
 
 Shard = Sequence[Picture]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
-
-from jobs.base.atomic import staged_file
 from jobs.base.errors import LookalikeError
 from jobs.embedding.backbones import backbone_named
-from jobs.embedding.model import RESIZED_QUALITY, Model
+from jobs.embedding.copies import save_copy
+from jobs.embedding.model import Model
 from jobs.embedding.weights import find_weights
 from jobs.lsh.sketch import Floats
 from jobs.store.embeddings import EmbeddingStore, ModelDescription
@@ -35,6 +33,5 @@ def embed_single(root: DataRoot, described: ModelDescription, content: bytes, co
         )
     embedder = ImageEmbedder(model, kept=EmbeddingStore(root.embeddings / model.fingerprint).openvino)
     pixels = embedder.pixels(content)
-    with staged_file(copy) as staging:
-        Image.fromarray(pixels).save(staging, "JPEG", quality=RESIZED_QUALITY)
+    save_copy(pixels, copy)
     return embedder.forward(pixels[None])

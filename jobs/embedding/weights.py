@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import stat
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from jobs.base.download import download, file_sha256
 from jobs.base.errors import LookalikeError, UnreachableError
-from jobs.base.text import path_of
 from jobs.embedding.backbones import Backbone
+from jobs.intake.named import named_path
 
 log = logging.getLogger(__name__)
 
 RANDOM_SEED = 0
+MAX_BYTES = 4_000_000_000
+"""Of a file of one's own; the largest vision transformers have 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,14 @@ def find_weights(
         return _random()
     if spec == "imagenet":
         return _imagenet(backbone, random_if_unreachable, patience_s)
-    file = path_of(spec)
+    file = named_path(spec)
     try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            raise LookalikeError(
+                f"weights {file} are not a file of at most {MAX_BYTES // 1_000_000_000} GB: "
+                "give imagenet, random or the path of a state dict."
+            )
         return Weights(str(file), file, file_sha256(file))
     except OSError as error:
         raise LookalikeError(

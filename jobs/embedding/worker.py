@@ -13,22 +13,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from jobs.base.atomic import staged_file
 from jobs.base.errors import LookalikeError
+from jobs.embedding.copies import save_copy
 from jobs.embedding.embedder import ImageEmbedder
-from jobs.embedding.model import RESIZED_QUALITY, Model
+from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
 from jobs.embedding.shards import Outcome, Picture, Shard
 from jobs.intake.decode import BadPictureError
-from jobs.intake.look import content_id
+from jobs.intake.look import content_id, read_picture
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import DataRoot, resized_file
 
@@ -152,11 +150,10 @@ class Worker:
             if picture.id not in crashed:
                 pixels = _decode(picture, model, self.marks, outcome)
             if pixels is not None:
-                target = resized_file(self.root, model.resized, picture.id)
-                with staged_file(target, scratch=scratch) as staging:
-                    Image.fromarray(pixels).save(staging, "JPEG", quality=RESIZED_QUALITY)
-                ids.append(picture.id)
-                batch.append(pixels)
+                save_copy(pixels, resized_file(self.root, model.resized, picture.id), scratch)
+                if not picture.embedded:
+                    ids.append(picture.id)
+                    batch.append(pixels)
         empty = np.empty((0, model.backbone.dimension), np.float32)
         embeddings = self.embedder.forward(np.stack(batch)) if ids else empty
         return _Done(ids, embeddings), outcome
@@ -171,15 +168,22 @@ def _decode(picture: Picture, model: Model, marks: Marks, outcome: Outcome) -> N
         try:
             return resized(content, model.backbone, model.geometry)
         except BadPictureError as error:
-            outcome.broken[picture.id] = str(error)
-            return None
+            reason = str(error)
+        except (MemoryError, RuntimeError) as error:
+            # What PyTorch raises if memory is short, too.
+            reason = f"cannot be resized: {' '.join(str(error).split())[:120] or 'not enough memory'}"
+        outcome.broken[picture.id] = reason
+        return None
 
 
 def _read(picture: Picture, outcome: Outcome) -> bytes | None:
     """The bytes of the first file that still holds ``picture``; files before that one are lost."""
     for path in picture.paths:
         try:
-            content = Path(path).read_bytes()
+            content = read_picture(path)
+        except BadPictureError as error:
+            outcome.lost[path] = str(error)
+            continue
         except OSError as error:
             outcome.lost[path] = f"cannot be read: {error.strerror}"
             continue

@@ -6,6 +6,7 @@ import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
 
 from jobs.base.atomic import staged_directory
@@ -15,11 +16,14 @@ CHUNK_BYTES = 1 << 20
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def unpack_zip(archive: Path, target: Path, *, max_members: int, max_bytes: int) -> None:
+def unpack_zip(
+    archive: Path, target: Path, *, max_members: int, max_bytes: int, check: Callable[[Path], None]
+) -> None:
     """Unpack ``archive`` to the folder ``target``, which is complete or absent.
 
     The archive's declared sizes must be within ``max_members`` and ``max_bytes``
-    (unpacked); the bytes written must be, too.
+    (unpacked); the bytes written must be, too. ``check`` gets the unpacked folder before it becomes
+    ``target``, and raises LookalikeError if it isn't what was expected.
 
     Raises LookalikeError if a limit is exceeded, a member is anything but a plain file
     or folder inside ``target``, the archive is corrupt or the disk too small.
@@ -41,6 +45,7 @@ def unpack_zip(archive: Path, target: Path, *, max_members: int, max_bytes: int)
                 written = 0
                 for member, place in zip(members, places, strict=True):
                     written += _write(opened, member, staging / place, max_bytes - written)
+                check(staging)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         raise LookalikeError(
             f"{archive} is corrupt or not a zip archive ({error}): delete it and download it again."

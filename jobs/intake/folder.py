@@ -28,6 +28,8 @@ def folder(directory: Path, label_rule: str = "auto") -> Source:
         raise LookalikeError(f"{directory!r} has a name that is not UTF-8: rename the folder.") from error
     if not directory.is_dir():
         raise LookalikeError(f"{directory} is not a folder: give the folder that holds your pictures.")
+    if directory == Path("/"):
+        raise LookalikeError("/ is the whole machine: give the folder that holds your pictures.")
     labels = directory / LABELS_FILE
     if label_rule == "auto":
         if labels.is_file():

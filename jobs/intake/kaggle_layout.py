@@ -23,19 +23,25 @@ def read_layout(name: str, directory: Path, labels: Path, with_test: bool) -> So
 
     Raises LookalikeError if a part of the layout is missing.
     """
-    needed = [("train", TRAIN_PICTURES)] + ([("test", TEST_PICTURES)] if with_test else [])
-    for split, pictures in needed:
-        if not (directory / pictures).is_dir():
-            raise LookalikeError(
-                f"{directory} lacks the folder {pictures} of the {split} split: "
-                "give a folder in the layout of Kaggle's stanford-cars-dataset."
-            )
-    class_names = directory / CLASS_NAMES
-    if not class_names.is_file() and (directory / ANNOTATIONS).is_file():
-        class_names = directory / ANNOTATIONS
-    for file in (labels, class_names):
-        if not file.is_file():
-            raise LookalikeError(f"{file} is missing: copy it there from the data set.")
+    if missing := missing_part(directory, with_test):
+        raise LookalikeError(
+            f"{directory} lacks {missing}: give a folder in the layout of Kaggle's stanford-cars-dataset."
+        )
+    if not labels.is_file():
+        raise LookalikeError(f"{labels} is missing: copy it there from the data set.")
     train = Split("train", str(directory / TRAIN_PICTURES), str(labels))
     test = Split("test", str(directory / TEST_PICTURES), label_rule="none")
-    return Source(name, (train, test) if with_test else (train,), class_names=str(class_names))
+    return Source(name, (train, test) if with_test else (train,), class_names=str(_class_names(directory)))
+
+
+def missing_part(directory: Path, with_test: bool) -> Path | None:
+    """A part of the layout that ``directory`` lacks, relative to it; labels are not looked for."""
+    for pictures in (TRAIN_PICTURES, TEST_PICTURES)[: 2 if with_test else 1]:
+        if not (directory / pictures).is_dir():
+            return pictures
+    return None if _class_names(directory).is_file() else CLASS_NAMES
+
+
+def _class_names(directory: Path) -> Path:
+    named = directory / CLASS_NAMES
+    return named if named.is_file() else directory / ANNOTATIONS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 from dataclasses import dataclass
 
 from jobs.intake.decode import BadPictureError, read_header
@@ -28,10 +29,9 @@ class Look:
 def look(path: str) -> Look:
     """Read a file once, for its content hash and its header. Pixels are not decoded."""
     try:
-        if os.path.getsize(path) > MAX_BYTES:
-            return Look(reason=f"larger than {MAX_BYTES // 1_000_000} MB")
-        with open(path, "rb") as file:
-            content = file.read()
+        content = read_picture(path)
+    except BadPictureError as error:
+        return Look(reason=str(error))
     except OSError as error:
         return Look(reason=f"cannot be read: {error.strerror}")
     digest = content_id(content)
@@ -42,6 +42,22 @@ def look(path: str) -> Look:
     except BadPictureError as error:
         return Look(digest, reason=str(error))
     return Look(digest, header.width, header.height, header.mode)
+
+
+def read_picture(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file of at most ``MAX_BYTES``; devices and pipes, which may have no end, are not
+    read.
+
+    Raises BadPictureError with the reason, OSError if the file can't be read.
+    """
+    # Opening a pipe would wait for its writer.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise BadPictureError("not a regular file")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise BadPictureError(f"larger than {MAX_BYTES // 1_000_000} MB")
+    return content
 
 
 def content_id(content: bytes) -> str:

@@ -17,8 +17,9 @@ from jobs.base.download import MB, download, is_transient, reason, retrying
 from jobs.base.errors import LookalikeError, UnreachableError
 from jobs.base.logs import Progress
 from jobs.intake.archive import require_space, unpack_zip
-from jobs.intake.kaggle_layout import TRAIN_LABELS, read_layout
+from jobs.intake.kaggle_layout import TRAIN_LABELS, missing_part, read_layout
 from jobs.intake.source import Source
+from jobs.store.reading import is_whole
 from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
@@ -61,11 +62,13 @@ def stanford_cars(root: DataRoot, *, with_test: bool) -> Source:
             )
     else:
         directory = folder / "kaggle"
-        if not directory.is_dir():
+        if not is_whole(directory, lambda: _check_layout(directory)):
             archive = folder / "archive.zip"
             _download_archive(archive)
             try:
-                unpack_zip(archive, directory, max_members=MAX_MEMBERS, max_bytes=MAX_BYTES)
+                unpack_zip(
+                    archive, directory, max_members=MAX_MEMBERS, max_bytes=MAX_BYTES, check=_check_layout
+                )
             except LookalikeError:
                 archive.unlink()  # else the next run would take it for complete
                 raise
@@ -74,6 +77,11 @@ def stanford_cars(root: DataRoot, *, with_test: bool) -> Source:
     if not labels.is_file():
         labels = download(LABELS_URL, folder / TRAIN_LABELS, sha256=LABELS_SHA256, max_bytes=LABELS_BYTES)
     return read_layout("stanford_cars", directory, labels, with_test)
+
+
+def _check_layout(unpacked: Path) -> None:
+    if missing := missing_part(unpacked, with_test=True):
+        raise LookalikeError(f"{DATASET} lacks {missing} as it was downloaded: {BY_HAND}")
 
 
 class WrongHashError(requests.exceptions.ChunkedEncodingError):

@@ -25,6 +25,11 @@ REDUCED = (32, 64, 96)
 TABLES = (48, 64, 96, 128)
 WIDTHS = (0.5, 0.75, 1.0)
 """Bucket lengths tried, in the projected distance between k-th nearest neighbours."""
+LEAST_SCALE = 1 / 8
+"""What a bucket length is measured by is at least this share of the distance between any two pictures. It is
+half of it or more, unless most pictures have k copies: then k-th neighbours are as near as 0."""
+ALIKE = 1e-5
+"""Vectors of length 1 that differ less than this are alike, up to rounding: there is nothing to hash."""
 SAMPLE = 20_000
 MIN_PICTURES = 200
 """Below this exact search costs nothing, and so few queries prove nothing."""
@@ -96,6 +101,11 @@ def reduced_dimensions(dimension: int) -> tuple[int, ...]:
     return tuple(reduced for reduced in REDUCED if reduced < dimension) or (dimension,)
 
 
+def spread(vectors: Floats) -> float:
+    """The root mean square of the distances between any two of (n, d) vectors."""
+    return math.sqrt(2 * float(vectors.var(axis=0, dtype=np.float64).sum()))
+
+
 def recall_lower_bound(recalls: NDArray[np.float64], alpha: float = ALPHA) -> float:
     """One-sided 1 - ``alpha`` lower bound of the mean of recalls per query, by the normal approximation."""
     error = recalls.std(ddof=1) / math.sqrt(len(recalls))
@@ -121,13 +131,14 @@ def choose(
     combination alone, and decide nothing. Picking the best of many flatters the queries that pick (by
     0.001 with 1,000 queries, 0.003 with 200), which is less than the lower bound allows for.
     Where the sample is not all, the candidates are scaled to ``pictures`` by the power with which they
-    grow inside it.
+    grow inside it. The vectors must not be ``ALIKE``.
     """
     vectors, asked = _queries_first(ids, sample, CHOOSE, seed)
     few = vectors[: max(k + 1, len(vectors) // 4)]
     queries = vectors[:asked]
     true, true_of_few = nearest_others(vectors, queries, k), nearest_others(few, queries, k)
-    scale = float(np.median(np.linalg.norm(queries - vectors[true[:, -1]], axis=1)))
+    to_kth = float(np.median(np.linalg.norm(queries - vectors[true[:, -1]], axis=1)))
+    scale = max(to_kth, LEAST_SCALE * spread(vectors))
     disjoint = can_split(len(vectors))
     best, least_cost = None, math.inf
     for dimension in reduced_dimensions(sample.shape[1]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Callable
@@ -11,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from jobs.base.errors import LookalikeError
-from jobs.base.text import path_of
+from jobs.base.text import path_of, spellings
 from jobs.intake.decode import BadPictureError
-from jobs.intake.look import content_id
+from jobs.intake.look import content_id, read_picture
+from jobs.intake.named import named_path
 from jobs.lsh.sketch import Floats
 from jobs.search.opened import OpenIndex
 from jobs.store.answers import Caption
@@ -53,7 +55,8 @@ def look_up(
         raise LookalikeError(f"{query!r} names several pictures of the index: give a path or an id.")
     if named:
         return _of_index(index, named[0])
-    return _from_file(index, gallery, file, embed)
+    files = [named_path(spelling) for spelling in spellings(query)]
+    return _from_file(index, gallery, next(filter(os.path.exists, files), files[0]), embed)
 
 
 def caption_of(picture: Row) -> Caption:
@@ -72,7 +75,9 @@ def _of_index(index: OpenIndex, picture: Row) -> Asked:
 def _from_file(index: OpenIndex, gallery: Gallery, file: Path, embed: Callable[[bytes], Floats]) -> Asked:
     """Look a file up by its bytes, else embed it."""
     try:
-        content = file.read_bytes()
+        content = read_picture(file)
+    except BadPictureError as error:
+        raise LookalikeError(f"{str(file)!r} can't be used as a query: {error}.") from error
     except OSError as error:
         raise LookalikeError(
             f"{str(file)!r} is neither in the index nor a file that can be read ({error.strerror}): "

@@ -12,16 +12,19 @@ from scipy.sparse.csgraph import connected_components
 from jobs.lsh.sketch import Floats
 
 NEAR = 0.5
-"""Two pictures nearer than this share of the usual distance to the nearest are near-duplicates."""
+"""Two pictures nearer than this share of the usual distance to another picture are near-duplicates."""
 
 Pairs = dict[tuple[int, int], float]
 """Rows of two pictures, the lower one first -> their Euclidean distance."""
 
 
 def near_duplicates(neighbours: NDArray[Any], distances: Floats) -> tuple[float, Pairs]:
-    """The distance below which two pictures count as nearly the same, and all such pairs."""
-    threshold = NEAR * float(np.median(distances[:, 0]))
-    rows, places = np.nonzero(distances < threshold)
+    """The distance below which two pictures count as nearly the same, and all such pairs.
+
+    ``neighbours`` (n, k) are rows, ``distances`` (n, k) theirs, ascending. Those at distance 0 always count.
+    """
+    threshold = NEAR * _usual(distances)
+    rows, places = np.nonzero((distances < threshold) | (distances == 0))
     pairs = {
         (min(row, other), max(row, other)): float(distance)
         for row, other, distance in zip(
@@ -29,6 +32,16 @@ def near_duplicates(neighbours: NDArray[Any], distances: Floats) -> tuple[float,
         )
     }
     return threshold, pairs
+
+
+def _usual(distances: Floats) -> float:
+    """The median distance from a picture to the nearest one that is no copy of it.
+
+    Where most pictures have copies, the nearest is a copy; after the copies the distance jumps.
+    """
+    jumps = distances[:, 1:] > distances[:, :-1] / NEAR
+    after = (jumps * np.arange(1, distances.shape[1])).max(axis=1, initial=0)
+    return float(np.median(distances[np.arange(len(distances)), after]))
 
 
 def first_alike(pairs: Pairs, count: int) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from jobs.lsh.sketch import make_sketch
 from jobs.spark.parts import ROW, unpack
+from jobs.spark.paths import literal
 from jobs.store.calibrations import Calibration
 from jobs.store.manifest import Lsh
 from jobs.store.packed import Part, array_of, load_sketch, save_sketch
@@ -46,7 +47,7 @@ def hashed(
         shutil.copyfile(base.sketch, index.sketch)
         ids = pictures.select("id")
         known = unpack(spark, base.packed).join(ids, "id", "left_semi")
-        fresh = pictures.join(spark.read.parquet(str(base.captions_file)).select("id"), "id", "left_anti")
+        fresh = pictures.join(spark.read.parquet(literal(base.captions_file)).select("id"), "id", "left_anti")
         log.info(f"{known.count():,} pictures keep the hashes of index {base.version}")
     else:
         if lsh["reduced_dimension"] is not None:
@@ -60,7 +61,7 @@ def hashed(
 def _fit(pictures: DataFrame, index: Index, calibration: Calibration, lsh: Lsh) -> None:
     """Fit and save the LSH model and, from the planes that it drew, how its hashes are decoded."""
     is_reduced = lsh["reduced_dimension"] is not None
-    reduced = PCAModel.load(str(index.reduction)).transform(pictures) if is_reduced else pictures
+    reduced = PCAModel.load(literal(index.reduction)).transform(pictures) if is_reduced else pictures
     fitted = BucketedRandomProjectionLSH(
         inputCol="reduced" if is_reduced else "vector",
         outputCol="hashes",
@@ -85,8 +86,8 @@ def planes_of(model: BucketedRandomProjectionLSHModel) -> NDArray[np.float64]:
 
 def _hash(pictures: DataFrame, index: Index) -> DataFrame:
     sketch = load_sketch(index.sketch)
-    reduced = PCAModel.load(str(index.reduction)).transform(pictures)
-    hashes = BucketedRandomProjectionLSHModel.load(str(index.lsh_model)).transform(reduced)
+    reduced = PCAModel.load(literal(index.reduction)).transform(pictures)
+    hashes = BucketedRandomProjectionLSHModel.load(literal(index.lsh_model)).transform(reduced)
     columns = hashes.select(
         "id",
         vector_to_array(F.col("vector"), "float32").alias("vector"),

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from textwrap import shorten
 from threading import Event, Thread
 
+import pyspark
 from py4j.protocol import Py4JJavaError
+from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from jobs.base.errors import LookalikeError
 from jobs.base.logs import PROGRESS_EVERY_S
+from jobs.spark.environment import own_environment
+from jobs.spark.master import LOST, unreachable, wait_for_master
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +39,11 @@ def spark_session(step: str) -> Iterator[SparkSession]:
 
     Every ten seconds a log line says how far the running stages are.
 
-    Raises LookalikeError if a disk that Spark writes to is full or a file that it reads is missing or
-    corrupt, and what a Python worker raises.
+    Raises UnreachableError if the Spark master is away for long, LookalikeError if a disk that Spark writes
+    to is full or a file that it reads is missing or corrupt, and what a Python worker raises.
     """
-    # Without spark-submit: workers run this Python, by the project's settings.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).with_name("conf")))
     running = SparkSession.getActiveSession()
-    spark = running or SparkSession.builder.appName(f"lookalike {step}").getOrCreate()
+    spark = running or _started(step)
     # Spark's 200 shuffle partitions suit terabytes; two per core keep all cores busy at any size here.
     spark.conf.set("spark.sql.shuffle.partitions", 2 * spark.sparkContext.defaultParallelism)
     done = Event()
@@ -61,6 +60,8 @@ def spark_session(step: str) -> Iterator[SparkSession]:
                 f"Spark can't read its input ({shorten(unreadable[0], 200, placeholder=' ...')}): "
                 "delete the folder that it is in and run the step that makes it again."
             ) from error
+        if LOST.search(str(error)):
+            raise unreachable(str(spark.sparkContext.master), "it has dropped this job") from error
         if FULL not in str(error):
             raise
         raise LookalikeError(
@@ -72,6 +73,29 @@ def spark_session(step: str) -> Iterator[SparkSession]:
         reporter.join()
         if not running:
             spark.stop()
+
+
+def _started(step: str) -> SparkSession:
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit has not started Java
+        os.environ.update(own_environment())
+    # Otherwise SparkConf does not know what spark-submit was told.
+    SparkContext._ensure_initialized()
+    master = SparkConf().get("spark.master", "local[*]") or ""
+    wait_for_master(master)
+    builder = SparkSession.builder.appName(f"lookalike {step}")
+    # Paths are local, or shared and at the same place everywhere, even where HADOOP_CONF_DIR names another.
+    try:
+        spark = builder.config("spark.hadoop.fs.defaultFS", "file:///").getOrCreate()
+    except Py4JJavaError as error:
+        if LOST.search(str(error)):
+            raise unreachable(master, "it does not accept this job") from error
+        raise
+    if spark.version != pyspark.__version__:
+        raise LookalikeError(
+            f"this is Spark {spark.version}, and Lookalike needs {pyspark.__version__}: "
+            "unset SPARK_HOME, and run the spark-submit in .venv/bin."
+        )
+    return spark
 
 
 def _log_progress(spark: SparkSession, done: Event) -> None:

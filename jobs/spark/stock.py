@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from jobs.lsh.sketch import Floats
 from jobs.spark.parts import unpack
+from jobs.spark.paths import literal
 from jobs.store.versions import Index
 
 
@@ -23,10 +24,10 @@ def stock_search(
         pictures = pictures.where(F.col("id") != own)
     key = Vectors.dense(vector.astype(float))
     if index.reduction.exists():
-        reduction = PCAModel.load(str(index.reduction))
+        reduction = PCAModel.load(literal(index.reduction))
         pictures = reduction.transform(pictures)
         key = Vectors.dense(reduction.pc.toArray().T @ key.toArray())
-    model = BucketedRandomProjectionLSHModel.load(str(index.lsh_model))
+    model = BucketedRandomProjectionLSHModel.load(literal(index.lsh_model))
     # Its distance is that of the reduced vectors, not the exact one.
     rows = model.approxNearestNeighbors(pictures, key, k, distCol="reduced_distance").collect()
     pairs = [(float(np.linalg.norm(row["vector"].toArray() - vector)), row["id"]) for row in rows]

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,11 @@ def _read_rows(file: Path) -> list[Row]:
         check_format(file, int(found), FORMAT, REMEDY)
         rows: list[Row] = table.read().to_pylist()
     return rows
+
+
+def usable_by_split(rows: Iterable[Row]) -> dict[str, int]:
+    """Split -> its usable pictures."""
+    return dict(Counter(row["split"] for row in rows if row["status"] == "ok"))
 
 
 def read_counts(root: DataRoot, name: str = CURRENT) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jobs.base.errors import LookalikeError
+from jobs.base.text import spellings
 from jobs.store.documents import FIRST, check_format
 from jobs.store.versions import Index
 
@@ -107,9 +108,16 @@ class Gallery:
         return self._rows("SELECT * FROM pictures WHERE row = ?", row)[0]
 
     def named(self, text: str) -> list[Row]:
-        """The pictures with the path ``text`` or, if there are none, with that file name; at most two."""
-        by_path = self._rows("SELECT * FROM pictures WHERE path = ? LIMIT 2", text)
-        return by_path or self._rows("SELECT * FROM pictures WHERE file = ? LIMIT 2", text)
+        """The pictures with the path ``text`` or, if there are none, with that file name; at most two.
+
+        A name with its accents in the other form is taken if there is none in this one.
+        """
+        for column in ("path", "file"):
+            for spelling in spellings(text):
+                query = f"SELECT * FROM pictures WHERE {column} = ? LIMIT 2"  # noqa: S608
+                if rows := self._rows(query, spelling):
+                    return rows
+        return []
 
     def captions(self, ids: Sequence[str]) -> dict[str, Row]:
         """Id -> picture, of those that exist."""

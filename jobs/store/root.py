@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.base.errors import LookalikeError
+from jobs.base.locks import only_one
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +100,18 @@ class DataRoot:
         return self.queries / safe_name(run)
 
 
+def the_only_airflow(root: DataRoot) -> AbstractContextManager[int]:
+    """The block in which an Airflow works on ``root``; see ``only_one``.
+
+    Two would each run every step, watch the inbox and clean up. Raises LookalikeError if there is another.
+    """
+    return only_one(
+        root.root / ".airflow.lock",
+        f"another Airflow works on the data root {root.root}: stop it, trigger the DAG there, "
+        "or set LOOKALIKE_DATA to another folder.",
+    )
+
+
 def check_fingerprint(fingerprint: str) -> None:
     """Raises LookalikeError if ``fingerprint`` can't be one."""
     if not CONTENT_NAME.fullmatch(fingerprint):
@@ -145,3 +159,12 @@ def read_pointer(file: Path) -> str | None:
 def resized_file(root: DataRoot, resized: str, id_: str) -> Path:
     """The resized copy of a picture, a JPEG; ``resized`` is ``ModelDescription["resized"]``."""
     return root.resized / resized / id_[:2] / f"{id_}.jpg"
+
+
+def copied(root: DataRoot, resized: str) -> set[str]:
+    """The ids of the pictures that have a resized copy."""
+    try:
+        parts = [entry.path for entry in os.scandir(root.resized / resized) if entry.is_dir()]
+    except FileNotFoundError:
+        return set()
+    return {name.removesuffix(".jpg") for part in parts for name in os.listdir(part)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -17,10 +17,12 @@ FORMAT = 2
 class Settings(TypedDict):
     params: dict[str, Any]
     """Name of an option of jobs/base/options.py -> value."""
+    splits: NotRequired[dict[str, int]]
+    """Split -> usable pictures that the run published."""
 
 
-def published_settings(root: DataRoot) -> dict[str, Any] | None:
-    """The params of the last run that published; None if none has.
+def published_settings(root: DataRoot) -> Settings | None:
+    """The settings of the last run that published; None if none has.
 
     Raises LookalikeError if the file is corrupt, of another format, or holds a value that is not allowed.
     """
@@ -36,8 +38,8 @@ def published_settings(root: DataRoot) -> dict[str, Any] | None:
             check_option(known[name], value)
     except LookalikeError as error:
         raise LookalikeError(f"{file} is corrupt: {error}") from error
-    return params
+    return {**settings, "params": params}
 
 
-def write_settings(root: DataRoot, params: dict[str, Any]) -> None:
-    write_document(root.index / "settings.json", {"params": params}, FORMAT)
+def write_settings(root: DataRoot, settings: Settings) -> None:
+    write_document(root.index / "settings.json", settings, FORMAT)

@@ -151,11 +151,12 @@ def test_help_shows_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert "How many look-alikes to find. (default: 5)" in shown and "(default: 0.95)" in shown
 
 
-def test_a_failed_step_returns_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_step_leaves_its_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def step(given: argparse.Namespace) -> None:
         raise LookalikeError("No cat is a dog: choose another.")
 
     result = tmp_path / "result.json"
     assert run_step(step_parser("x", None), step, [f"--result={result}"]) == 2
     assert capsys.readouterr().err == "error: No cat is a dog: choose another.\n"
-    assert not result.exists()
+    said = {"error": "No cat is a dog: choose another.", "kind": "LookalikeError"}
+    assert json.loads(result.read_text()) == said

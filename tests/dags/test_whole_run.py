@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from PIL import Image
 
 from jobs.store.catalog import read_catalog, read_counts
 from jobs.store.embeddings import EmbeddingStore
-from jobs.store.root import DataRoot
+from jobs.store.root import PROJECT, DataRoot
 from jobs.store.versions import open_index
 from scripts.dag_run import DagRun, run_dag
 from tests.support.dags import TASKS
@@ -33,13 +35,21 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("runs"))
+    return Runs(tmp_path_factory.mktemp("runs [x] {é}, 漢 %20 #1"))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def data_root(runs: Runs) -> Any:
+def checkout_and_data_root(runs: Runs) -> Iterator[None]:
+    """Both in a folder whose name shells, URLs and Spark's patterns would misread."""
+    checkout = runs.home.parent / "look 'alike'"
+    for folder in ("dags", "jobs", "plugins"):
+        shutil.copytree(PROJECT / folder, checkout / folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOOKALIKE_DATA", str(runs.root.root))
+        patch.setenv("PYTHONPATH", str(checkout))
+        patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(checkout / "dags"))
+        patch.setenv("AIRFLOW__CORE__PLUGINS_FOLDER", str(checkout / "plugins"))
+        patch.setenv("SPARK_CONF_DIR", str(checkout / "jobs" / "spark" / "conf"))
         yield
 
 

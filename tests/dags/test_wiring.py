@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import timedelta
 from inspect import signature
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk import RetryAction
+from airflow.sdk.exceptions import AirflowException, ParamValidationError
 
 from dags.similarity_index import NIGHTLY
+from dags.wiring import RETRY_IF_IT_MAY_HELP, refuse_unknown_params, result_file
+from jobs.base.errors import KilledError, LookalikeError, UnreachableError
 from jobs.housekeeping import housekeep
 from jobs.store.root import PROJECT
 from tests.support.dags import TASKS
@@ -130,6 +135,27 @@ def arguments_of(dagbag: DagBag, dag_id: str, task_id: str) -> list[str]:
     return step.application_args
 
 
+@pytest.mark.parametrize("kind", [LookalikeError, UnreachableError, KilledError])
+def test_a_spark_step_fails_by_its_own_sentence(kind: type[LookalikeError]) -> None:
+    with pytest.raises(kind, match=r"^its sentence$") as raised, result_file() as result:
+        result.write_text(json.dumps({"error": "its sentence", "kind": kind.__name__}))
+        raise AirflowException("Cannot execute: spark-submit. Error code is: 2.")
+    assert type(raised.value) is kind
+
+
+def test_a_spark_step_that_ends_without_a_sentence_may_be_tried_again() -> None:
+    error = AirflowException("Cannot execute: spark-submit. Error code is: 137.")
+    with pytest.raises(AirflowException) as raised, result_file():
+        raise error
+    assert raised.value is error
+    actions = {
+        type(raised): RETRY_IF_IT_MAY_HELP.evaluate(raised, 1, 3, None).action
+        for raised in (error, KilledError(""), UnreachableError(""), LookalikeError(""), ValueError(""))
+    }
+    again, never = RetryAction.RETRY, RetryAction.FAIL
+    assert list(actions.values()) == [again, again, again, never, never]
+
+
 def test_spark_steps_are_given_the_names_they_work_on(dagbag: DagBag) -> None:
     """By what the tasks before them returned, never by a pointer that another run may move."""
     results = {
@@ -145,3 +171,26 @@ def test_spark_steps_are_given_the_names_they_work_on(dagbag: DagBag) -> None:
             value = f"{{{{ ti.xcom_pull(task_ids='{giver}')['{name.replace('-', '_')}'] }}}}"
             assert f"--{name}={value}" in arguments
     assert "--index-version=current" in arguments_of(dagbag, "similarity_query", "query")
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "conf", "sentence"),
+    [
+        (
+            "similarity_index",
+            {"sorce": "folder"},
+            "is not a param of similarity_index: did you mean source?",
+        ),
+        ("similarity_query", {"K": 3}, "'K' is not a param of similarity_query: it has query, k, method"),
+        ("housekeeping", {"dry-run": True}, "did you mean dry_run?"),
+    ],
+)
+def test_a_param_that_does_not_exist_is_refused(
+    dagbag: DagBag, dag_id: str, conf: dict[str, object], sentence: str
+) -> None:
+    context: Any = {"dag": dagbag.dags[dag_id], "dag_run": SimpleNamespace(conf=conf)}
+    with pytest.raises(LookalikeError, match=re.escape(sentence)):
+        refuse_unknown_params(context)
+    for known in (None, {}, dict(dagbag.dags[dag_id].params)):
+        context["dag_run"] = SimpleNamespace(conf=known)
+        refuse_unknown_params(context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import resource
 import shutil
 import subprocess
 import time
@@ -14,17 +15,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from jobs.base.errors import KilledError, LookalikeError
 from jobs.catalog import build_catalog
 from jobs.embed import embed_catalog
-from jobs.embedding.backbones import Backbone
+from jobs.embedding.backbones import RESNET18, Backbone
 from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
 from jobs.embedding.shards import Outcome, Picture
 from jobs.embedding.weights import Weights, find_weights
 from jobs.embedding.worker import Marks, Worker
+from jobs.embedding.worker import _decode as decode_marked
 from jobs.intake.folder import folder
 from jobs.intake.look import content_id
 from jobs.store.catalog import read_catalog
@@ -51,10 +54,19 @@ def store_of(root: DataRoot, model: Model = MODEL) -> EmbeddingStore:
 
 
 @starts_processes
-@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT"])
-def test_picture_that_crashes_the_decoder_is_quarantined_and_the_rest_embedded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("SIGSEGV", "crashes the decoder (SIGSEGV)"),
+        ("SIGABRT", "crashes the decoder (SIGABRT)"),
+        ("SIGKILL", "takes more memory to decode than there is"),
+        ("no end", "takes more than 5 s to decode"),
+    ],
+)
+def test_picture_that_ends_its_process_is_quarantined_and_the_rest_embedded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
 ) -> None:
+    monkeypatch.setattr("jobs.embedding.process.SECONDS", 5.0)
     pictures = tmp_path / "pictures"
     write_pictures(pictures, COUNT)
     hostile = [encoded(picture(seed), "JPEG") + crashing.MARK + name.encode() for seed in (100, 101)]
@@ -65,7 +77,7 @@ def test_picture_that_crashes_the_decoder_is_quarantined_and_the_rest_embedded(
     result = embed_catalog(root, MODEL)
     assert (result["embedded"], result["quarantined"]) == (COUNT, 2)
     reasons = {Path(row["path"]).name: row["reason"] for row in read_catalog(root) if row["reason"]}
-    assert reasons == {f"hostile{number}.jpg": f"crashes the decoder ({name})" for number in range(2)}
+    assert reasons == {f"hostile{number}.jpg": reason for number in range(2)}
     assert store_of(root).ids() == {content_id(file.read_bytes()) for file in pictures.glob("[0-9]*.jpg")}
     monkeypatch.undo()
     assert embed_catalog(root, MODEL)["embedded"] == 0  # not tried again
@@ -90,7 +102,8 @@ def test_killed_from_outside_is_said_and_what_is_done_is_kept(
     """While a picture of the second shard is decoded that is far from the first shard's end."""
     write_pictures(tmp_path / "pictures", 699)
     pictures = (encoded(picture(seed), "JPEG") for seed in itertools.count(1_000))
-    deadly = (content + crashing.MARK + b"SIGKILL" for content in pictures)
+    once = f"SIGKILL at {tmp_path / 'killed'}".encode()
+    deadly = (content + crashing.MARK + once for content in pictures)
     last = next(content for content in deadly if content_id(content).startswith("ff"))
     (tmp_path / "pictures" / "last.jpg").write_bytes(last)
     root = take_in(tmp_path)
@@ -182,3 +195,43 @@ def test_pictures_are_read_a_few_batches_ahead_and_not_a_whole_shard(
     assert 2 <= len(decoded) <= 2 * (1 + 2 * embedder.threads)
     assert [answer for answer in answers if isinstance(answer, Outcome)] == [Outcome(embedded=COUNT)]
     assert len(decoded) == COUNT
+
+
+LARGEST = pytest.param((1, 60_000_000), "squash", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("size", "geometry"),
+    [
+        *itertools.product([(1, 4_000_000), (4_000_000, 1)], ["squash", "crop", "pad"]),
+        LARGEST,
+    ],
+)
+def test_a_long_thin_picture_takes_little_memory(size: tuple[int, int], geometry: str) -> None:
+    width, height = size
+    levels = np.repeat(np.arange(250, dtype=np.uint8), width * height // 250)
+    content = encoded(Image.fromarray(levels.reshape(height, width)), "PNG")
+    assert len(content) < 200_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pixels = resized(content, RESNET18, geometry)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2_000_000, "KB"
+    assert pixels.shape == (224, 224, 3)
+    if geometry == "squash":
+        along = pixels.mean(axis=(1, 2) if height > width else (0, 2))
+        assert np.abs(along - np.linspace(0, 249, 224)).max() < 3
+
+
+def test_a_picture_that_memory_does_not_suffice_for_is_quarantined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory")
+
+    file = tmp_path / "a.jpg"
+    file.write_bytes(encoded(picture(1), "JPEG"))
+    monkeypatch.setattr("jobs.embedding.worker.resized", fail)
+    outcome, id_ = Outcome(), content_id(file.read_bytes())
+    marks = Marks([RawArray(ctypes.c_char, 33)])
+    for _ in range(2):  # the mark is free again
+        assert decode_marked(Picture(id_, (str(file),)), MODEL, marks, outcome) is None
+    assert outcome.broken[id_] == "cannot be resized: [enforce fail] DefaultCPUAllocator: not enough memory"

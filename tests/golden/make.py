@@ -68,7 +68,10 @@ def make(target: Path) -> None:
         lay_out_gallery(root, index.version)
         write_report(root, index.version)
         publish(
-            root, index.version, run=RUN, settings={option.name: option.default for option in INDEX_OPTIONS}
+            root,
+            index.version,
+            run=RUN,
+            settings={"params": {option.name: option.default for option in INDEX_OPTIONS}},
         )
         draw_montage(root, answer(root, RUN, overlap=True))
     shutil.rmtree(root.embeddings / embedded["fingerprint"] / "openvino")

@@ -57,6 +57,6 @@ def test_steps_make_again_what_is_damaged(
     lay_out_gallery(root, index.version)
     write_report(root, index.version)
     settings = {option.name: option.default for option in INDEX_OPTIONS}
-    publish(root, index.version, run="again", settings=settings)
+    publish(root, index.version, run="again", settings={"params": settings})
     assert (vectors.name, calibration.name, index.version) == (VECTORS, CALIBRATION, VERSION)
     assert {name: READERS[name](root) for name in before} == before

@@ -9,13 +9,14 @@ import struct
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobs.base.errors import LookalikeError
 from jobs.intake.archive import unpack_zip
 
-LIMITS = {"max_members": 10, "max_bytes": 1_000_000}
+LIMITS: dict[str, Any] = {"max_members": 10, "max_bytes": 1_000_000, "check": lambda unpacked: None}
 
 
 def zipped(
@@ -71,7 +72,7 @@ def test_archive_is_unpacked(tmp_path: Path) -> None:
 
 def test_limits_are_inclusive(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "a.zip", [("1", bytes(60)), ("2", bytes(40))])
-    unpack_zip(archive, tmp_path / "unpacked", max_members=2, max_bytes=100)
+    unpack_zip(archive, tmp_path / "unpacked", **LIMITS | {"max_members": 2, "max_bytes": 100})
     refused(archive, "2 members, more than the 1 ", max_members=1)
     refused(archive, "more than the 99 bytes", max_bytes=99)
 
@@ -200,5 +201,19 @@ def test_too_small_a_disk_is_reported_before_unpacking(tmp_path: Path) -> None:
     content[entry + 24 : entry + 28] = b"\xff" * 4  # the directory's size: see Zip64's field
     archive.write_bytes(content)
     with pytest.raises(LookalikeError, match=r"a.zip needs 1000000000.0 GB, but the disk"):
-        unpack_zip(archive, tmp_path / "unpacked", max_members=1, max_bytes=10**18)
+        unpack_zip(archive, tmp_path / "unpacked", **LIMITS | {"max_members": 1, "max_bytes": 10**18})
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_what_was_not_expected_does_not_take_its_place(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("a.txt", "a")
+
+    def check(unpacked: Path) -> None:
+        assert (unpacked / "a.txt").read_text() == "a"
+        raise LookalikeError("no b.txt")
+
+    with pytest.raises(LookalikeError, match=r"no b\.txt"):
+        unpack_zip(archive, tmp_path / "unpacked", **LIMITS | {"check": check})
     assert list(tmp_path.iterdir()) == [archive]

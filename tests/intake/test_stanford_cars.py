@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import shutil
 import socket
 import time
 import zipfile
@@ -212,6 +213,34 @@ def test_corrupt_archive_is_reported_and_deleted(server: LocalServer, root: Data
     assert list((root.sources / "stanford_cars").iterdir()) == []
 
 
+OTHER_LAYOUTS: list[dict[str, bytes]] = [
+    {},
+    {name.replace("cars_train/", "train/"): content for name, content in EDITION.items()},
+    {f"cars/{name}": content for name, content in EDITION.items()},
+    PICTURES,
+]
+
+
+@pytest.mark.parametrize("files", OTHER_LAYOUTS, ids=["empty", "renamed", "in a folder", "no class names"])
+def test_archive_of_another_layout_is_refused_and_downloaded_again(
+    server: LocalServer, root: DataRoot, files: dict[str, bytes]
+) -> None:
+    server.reply(STORAGE, stored(zipped(files)))
+    with pytest.raises(LookalikeError, match=r"lacks .* as it was downloaded: download"):
+        stanford_cars(root, with_test=False)
+    assert not list((root.sources / "stanford_cars").iterdir())
+    server.reply(STORAGE, stored(zipped(EDITION)))
+    assert stanford_cars(root, with_test=False).name == "stanford_cars"
+
+
+def test_download_that_has_lost_a_part_is_downloaded_again(server: LocalServer, root: DataRoot) -> None:
+    server.reply(STORAGE, stored(zipped(EDITION)))
+    stanford_cars(root, with_test=False)
+    shutil.rmtree(root.sources / "stanford_cars" / "kaggle" / "cars_train")
+    stanford_cars(root, with_test=False)
+    assert files_in(root.sources / "stanford_cars" / "kaggle") == EDITION
+
+
 def test_version_without_dev_kit_has_class_names(server: LocalServer, root: DataRoot) -> None:
     server.reply(STORAGE, stored(zipped(WITHOUT_DEV_KIT)))
     source = stanford_cars(root, with_test=True)
@@ -363,5 +392,5 @@ def test_real_pictures(server: LocalServer, root: DataRoot, monkeypatch: pytest.
     assert source.class_names is not None
     assert len(read_class_names(Path(source.class_names))) == 196
     assert server.asked == []
-    with pytest.raises(LookalikeError, match="cars_test/cars_test of the test split"):
+    with pytest.raises(LookalikeError, match=r"lacks cars_test/cars_test: give a folder"):
         stanford_cars(root, with_test=True)

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from jobs.lsh import choice as choosing
 from jobs.lsh import splits
 from jobs.lsh.choice import (
+    ALIKE,
     Choice,
     Moments,
     Prediction,
@@ -19,6 +21,7 @@ from jobs.lsh.choice import (
     choose,
     recall_lower_bound,
     reduced_dimensions,
+    spread,
 )
 from jobs.lsh.nearest import nearest_by_sketch, nearest_exactly, nearest_others
 from jobs.lsh.sketch import Floats, Rows, make_sketch
@@ -236,3 +239,53 @@ def test_the_lower_bound_lies_below_the_mean_by_its_error() -> None:
     error = np.std(recalls, ddof=1) / 10
     assert recall_lower_bound(recalls) == pytest.approx(0.9 - 1.6449 * error, abs=1e-6)
     assert recall_lower_bound(recalls, 0.025) == pytest.approx(0.9 - 1.95996 * error, abs=1e-6)
+
+
+def scaled(vectors: NDArray[np.float64]) -> Floats:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    found: Floats = (vectors / lengths).astype(np.float32)
+    return found
+
+
+def bursts(pictures: int, times: int, apart: float, dimension: int = 64) -> Floats:
+    """Unit vectors: each of ``pictures`` ``times`` times, moved by ``apart``."""
+    random = np.random.default_rng(9)
+    once = scaled(random.normal(size=(pictures, dimension)))
+    moved = np.repeat(once, times, axis=0)
+    return scaled(moved + apart / 8 * random.normal(size=moved.shape))
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        bursts(60, 6, 0),
+        bursts(24, 15, 0),
+        bursts(24, 15, 1e-6),
+        bursts(24, 15, 0.02),
+        bursts(2, 180, 0),
+        np.concatenate([bursts(1, 400, 0), bursts(40, 1, 0)]),
+        np.concatenate([bursts(1, 400, 1e-7), bursts(2, 1, 0)[1:]]),
+    ],
+    ids=["six equal", "fifteen equal", "rounded", "frames", "two pictures", "most are one", "all but one"],
+)
+def test_pictures_that_are_nearly_all_alike_are_calibrated(vectors: Floats) -> None:
+    assert spread(vectors) > ALIKE
+    components = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)[2].T[:, :32]
+    moments = Moments.of(vectors, components.astype(np.float64))
+    drawn = {32: planes(128, 32)}
+    ids = ids_of(len(vectors))
+    choice, _ = choose(ids, vectors, len(vectors), moments, drawn, k=5, target=0.9, seed=SEED)
+    assert 1e-4 < choice.bucket_length < 1
+    used = drawn[32][: choice.num_hash_tables]
+    sketch = make_sketch(components, used, choice.bucket_length, moments.mean, moments.covariance)
+    packed, _ = sketch.pack(np.floor(vectors @ components @ used.T / choice.bucket_length).astype(np.int32))
+    least = nearest_exactly(vectors, vectors, 6)[1]
+    candidates = choice.candidates_for(len(vectors)) + 1
+    found = nearest_by_sketch(sketch, packed, sketch.norms(packed), vectors, vectors, 6, candidates)[1]
+    # Among equal pictures any are as good as others, up to rounding.
+    assert (found <= least + 1e-3).mean() > 0.85
+
+
+@pytest.mark.parametrize("apart", [0, 1e-7])
+def test_pictures_that_are_all_alike_have_no_spread(apart: float) -> None:
+    assert spread(bursts(1, 300, apart)) < ALIKE

@@ -45,7 +45,7 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("people")
     root = DataRoot(folder / "data")
-    with running_airflow(folder / "airflow", LOOKALIKE_DATA=str(root.root)) as server:
+    with running_airflow(folder / "airflow", LOOKALIKE_DATA=str(root.root), **hostile(folder)) as server:
         runs_before = len(server.runs(INDEX))
         run = server.trigger(INDEX, source="sample", weights="random", limit=LIMIT)
         # Two bursts while the first index is being made, the second when Airflow knows of the first.
@@ -58,6 +58,23 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         assert state == "running", f"{state} before both bursts were noticed"
         server.finish(INDEX, run)
         yield House(server, root, run, runs_before)
+
+
+def hostile(folder: Path) -> dict[str, str]:
+    """A shell's environment that is meant for other programs: a proxy, another Spark, a Hadoop, no UTF-8."""
+    (folder / "t m p").mkdir()
+    (folder / "hadoop").mkdir()
+    (folder / "hadoop" / "core-site.xml").write_text(
+        "<configuration><property><name>fs.defaultFS</name>"
+        "<value>hdfs://nowhere.invalid:8020</value></property></configuration>"
+    )
+    proxy = "http://127.0.0.1:9"
+    return {
+        **{"http_proxy": proxy, "https_proxy": proxy, "HTTP_PROXY": proxy, "ALL_PROXY": proxy},
+        **{"SPARK_HOME": "/opt/spark-3.5.1", "HADOOP_CONF_DIR": str(folder / "hadoop")},
+        **{"PYSPARK_PYTHON": "/opt/python2", "PYSPARK_DRIVER_PYTHON": "jupyter"},
+        **{"LC_ALL": "C", "TMPDIR": str(folder / "t m p")},
+    }
 
 
 def noticed(server: Server, root: DataRoot) -> bool:

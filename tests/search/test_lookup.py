@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from jobs.base.errors import LookalikeError
 from jobs.intake.decode import BadPictureError
-from jobs.intake.look import content_id
+from jobs.intake.look import MAX_BYTES, content_id
 from jobs.lsh.sketch import Floats
 from jobs.search.lookup import Asked, look_up
 from jobs.search.opened import OpenIndex
@@ -22,6 +23,8 @@ from tests.support.synthetic import picture_id
 PICTURES, DIMENSION = 30, 8
 PATHS = [f"/pictures/{number % 2}/{number // 2:03d}.jpg" for number in range(PICTURES)]
 """Each file name twice."""
+PATHS[3], PATHS[4] = "/pictures/~photo.jpg", "/pictures/Cafe\u0301.jpg"
+PATHS[5], PATHS[6] = "/pictures/\u00e9/a.jpg", "/pictures/e\u0301/a.jpg"
 PATHS[7], PATHS[8] = "/pictures/only here.jpg", "/elsewhere/Ünï 'quoted' %_.jpg"
 
 
@@ -58,6 +61,11 @@ def ask(opened: OpenIndex, gallery: Gallery, query: str, seed: int = 0) -> Asked
     ("query", "number"),
     [
         (picture_id(11), 11),
+        ("~photo.jpg", 3),
+        ("Caf\u00e9.jpg", 4),
+        ("/pictures/Caf\u00e9.jpg", 4),
+        ("/pictures/\u00e9/a.jpg", 5),
+        ("/pictures/e\u0301/a.jpg", 6),
         (PATHS[12], 12),
         ("only here.jpg", 7),
         ("Ünï 'quoted' %_.jpg", 8),
@@ -140,3 +148,39 @@ def test_a_file_that_is_no_picture_is_one_sentence(
     (tmp_path / "new.jpg").write_bytes(b"new")
     with pytest.raises(LookalikeError, match="can't be used as a query: not a picture of a known format"):
         look_up(opened, gallery, str(tmp_path / "new.jpg"), seed=0, embed=refuse)
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("a\0.jpg", "is not a path that can be used"),
+        ("x" * 300, r"neither in the index nor a file that can be read \(File name too long\)"),
+        ("/dev/zero", "can't be used as a query: not a regular file"),
+        ("{folder}/pipe", "can't be used as a query: not a regular file"),
+        ("{folder}", r"nor a file that can be read \(Is a directory\)"),
+        ("{folder}/large.jpg", "can't be used as a query: larger than 200 MB"),
+    ],
+)
+@pytest.mark.timeout(20)
+def test_what_has_no_end_or_is_no_file_is_not_read(
+    opened: OpenIndex, gallery: Gallery, tmp_path: Path, query: str, sentence: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large.jpg").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(LookalikeError, match=sentence):
+        ask(opened, gallery, query.format(folder=tmp_path))
+
+
+def test_a_file_with_the_other_form_of_accents_is_found(
+    opened: OpenIndex, gallery: Gallery, tmp_path: Path
+) -> None:
+    (tmp_path / "Cafe\u0301 racer.jpg").write_bytes(b"mine")
+    asked = look_up(
+        opened,
+        gallery,
+        f"{tmp_path}/Caf\u00e9 racer.jpg",
+        seed=0,
+        embed=lambda _: np.ones((1, DIMENSION), "f4"),
+    )
+    assert asked.caption["path"] == f"{tmp_path}/Cafe\u0301 racer.jpg"

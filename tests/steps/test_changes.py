@@ -9,10 +9,11 @@ import pytest
 from jobs.base.errors import LookalikeError
 from jobs.changes import Changes, find_changes
 from jobs.store.catalog import read_catalog
-from jobs.store.root import DataRoot
-from jobs.store.versions import Index, open_index
+from jobs.store.root import CURRENT, DataRoot, resized_file
+from jobs.store.settings import write_settings
+from jobs.store.versions import Index, open_index, point_to_index
 from jobs.vectors import assemble_vectors
-from tests.support.synthetic import FINGERPRINT, make_index, make_root, picture_id, take
+from tests.support.synthetic import FINGERPRINT, RESIZED, make_index, make_root, picture_id, take
 
 PICTURES = 12
 
@@ -43,6 +44,15 @@ def test_new_gone_and_renamed_pictures_are_counted(made: DataRoot, version: str)
     rows[2]["path"] = "/elsewhere/00002.jpg"
     take(made, [landed, *rows[:-1]])
     assert find_changes(made, FINGERPRINT) == Changes(version, new=1, gone=1, renamed=2)
+
+
+def test_a_resized_copy_that_was_removed_is_a_change(made: DataRoot, version: str) -> None:
+    copy = resized_file(made, RESIZED, picture_id(2))
+    content = copy.read_bytes()
+    copy.unlink()
+    changes = find_changes(made, FINGERPRINT)
+    assert changes == Changes(version, 0, 0, 0, lacking=1) and changes.anything
+    copy.write_bytes(content)
 
 
 @pytest.mark.parametrize("column", ["path", "label", "class_name"])
@@ -103,3 +113,57 @@ def test_what_is_no_fingerprint_is_one_sentence(made: DataRoot, fingerprint: str
     for step in (find_changes, assemble_vectors):
         with pytest.raises(LookalikeError, match="is not a fingerprint: give the 16 hex digits"):
             step(made, fingerprint)
+
+
+@pytest.fixture
+def published(made: DataRoot, version: str) -> DataRoot:
+    """The index is the published one, of pictures in a folder (ten) and the inbox (two)."""
+    point_to_index(made, CURRENT, open_index(made, version))
+    write_settings(made, {"params": {}, "splits": {"all": PICTURES - 2, "inbox": 2}})
+    rows = read_catalog(made)
+    take(made, [{**row, "split": "all" if number >= 2 else "inbox"} for number, row in enumerate(rows)])
+    return made
+
+
+@pytest.mark.parametrize("removed", [5, 6, 7, 10])
+def test_a_run_that_removes_most_pictures_stops_unless_it_is_let_through(
+    published: DataRoot, removed: int
+) -> None:
+    rows = read_catalog(published)
+    left = sorted(rows, key=lambda row: row["split"] != "inbox")[: PICTURES - removed]
+    take(published, left)
+    if removed > PICTURES / 2:
+        sentence = (
+            rf"{removed} of the 12 pictures .* are gone, more than the 50% allowed, /.*set max_removed to 1"
+        )
+        with pytest.raises(LookalikeError, match=sentence):
+            find_changes(published, FINGERPRINT)
+    for allowed in (removed / PICTURES, 1.0):
+        if removed < 10 or allowed == 1:
+            assert find_changes(published, FINGERPRINT, max_removed=allowed).gone == removed
+
+
+def test_a_run_that_removes_a_whole_split_stops(published: DataRoot) -> None:
+    take(published, [row for row in read_catalog(published) if row["split"] != "inbox"])
+    with pytest.raises(LookalikeError, match="all 2 pictures of the split inbox are gone: check"):
+        find_changes(published, FINGERPRINT, max_removed=0.9)
+    assert find_changes(published, FINGERPRINT, max_removed=1).gone == 2
+
+
+def test_pictures_that_were_moved_edited_or_become_unreadable_are_not_removed(published: DataRoot) -> None:
+    rows = read_catalog(published)
+    for number, row in enumerate(rows):
+        if number % 3 == 0:
+            row["path"] = row["path"].replace("/", "/moved/")
+        elif number % 3 == 1:
+            row["id"] = picture_id(100 + number)
+        elif number % 2:
+            row |= {"status": "quarantined", "reason": "empty file"}
+    take(published, rows)
+    find_changes(published, FINGERPRINT, max_removed=0)
+
+
+def test_another_model_is_no_way_around(published: DataRoot) -> None:
+    take(published, read_catalog(published)[:2])
+    with pytest.raises(LookalikeError, match="are gone"):
+        find_changes(published, "0" * 16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,28 @@ def test_second_run_embeds_nothing_and_rewrites_nothing(embedded: tuple[Place, d
     assert (result["embedded"], result["kept"]) == (0, COUNT)
     assert {path.name for path, state in files(place).items() if before.get(path) != state} == set()
     assert len(before) > COUNT
+
+
+@pytest.mark.parametrize("lost", ["all", "one"])
+def test_resized_copies_that_were_removed_are_made_again_and_nothing_is_embedded(
+    place: Place, lost: str
+) -> None:
+    write_pictures(place.pictures, 5)
+    place.take_in()
+    place.embed()
+    write_pictures(place.pictures, 6)
+    copies = {file: file.read_bytes() for file in place.root.resized.rglob("*.jpg")}
+    shards = {file: file.stat().st_ino for file in place.store.shards()}
+    if lost == "all":
+        shutil.rmtree(place.root.resized)
+    else:
+        next(iter(copies)).unlink()
+    place.take_in()
+    assert place.embed()["embedded"] == 1
+    assert {file: file.read_bytes() for file in copies} == copies
+    assert shards.items() <= {file: file.stat().st_ino for file in place.store.shards()}.items()
+    ids, _ = place.store.read()
+    assert ids == sorted(place.ids()) and len(ids) == 6
 
 
 def test_one_new_picture_embeds_one(place: Place) -> None:

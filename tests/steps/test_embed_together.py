@@ -10,7 +10,7 @@ from threading import Event
 
 import pytest
 
-from jobs.base.atomic import one_at_a_time
+from jobs.base.locks import one_at_a_time
 from jobs.base.logs import Progress
 from jobs.embedding.model import Model
 from jobs.embedding.shards import Outcome, Picture

@@ -12,10 +12,17 @@ from PIL import Image, ImageColor
 from jobs.base.errors import LookalikeError
 from jobs.drawing.palette import SAME, WRONG
 from jobs.drawing.table import table
+from jobs.embedding.backbones import RESNET18
+from jobs.embedding.copies import copy_of
+from jobs.intake.look import content_id
 from jobs.montage import draw_montage
 from jobs.store.answers import Answer, Caption, Neighbour, read_answer, write_answer
+from jobs.store.embeddings import ModelDescription
 from jobs.store.root import DataRoot, resized_file
+from tests.support.pictures import encoded
 from tests.support.synthetic import RESIZED, model_of
+
+DESCRIBED: ModelDescription = {**model_of(), "weights": "imagenet", "runtimes": []}
 
 
 def picture(number: int, name: str | None) -> Caption:
@@ -42,7 +49,7 @@ def answer(root: DataRoot, names: list[str | None], query: str | None = "Coupe",
             "recall": {"k": 5, "target": 0.95, "measured": 1.0, "lower_bound": 1.0, "queries": 0},
             "candidates_fraction": 1.0,
         },
-        model={**model_of(), "weights": "imagenet", "runtimes": []},
+        model=DESCRIBED,
     )
     for number in range(len(names) + 1):
         file = resized_file(root, RESIZED, f"{number:032x}")
@@ -97,15 +104,41 @@ def test_any_number_of_neighbours_is_drawn(tmp_path: Path, neighbours: int) -> N
     assert len(table(read_answer(folder))) == 2 + neighbours
 
 
-def test_a_copy_that_is_missing_or_no_picture_is_one_sentence(tmp_path: Path) -> None:
+def test_a_copy_that_is_no_picture_is_one_sentence(tmp_path: Path) -> None:
     root = DataRoot(tmp_path)
     folder = answer(root, ["Van"] * 2)
-    copy = resized_file(root, RESIZED, f"{1:032x}")
-    copy.write_bytes(b"no picture")
-    with pytest.raises(LookalikeError, match=r"jpg is corrupt \(.*\): move embeddings/\w+ away and run"):
+    resized_file(root, RESIZED, f"{1:032x}").write_bytes(b"no picture")
+    with pytest.raises(LookalikeError, match=r"jpg is corrupt \(.*\): delete it and run the step montage"):
         draw_montage(root, folder)
-    copy.unlink()
-    with pytest.raises(LookalikeError, match=r"jpg is missing: move embeddings/\w+ away and run"):
+    assert not (folder / "montage.png").exists()
+
+
+def test_a_copy_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    root, side = DataRoot(tmp_path), RESNET18.side
+    content = encoded(Image.new("RGB", (300, 200), (200, 30, 60)), "PNG")
+    (tmp_path / "mine.png").write_bytes(content)
+    remade = copy_of(root, DESCRIBED, content_id(content), str(tmp_path / "mine.png"))
+    assert remade == resized_file(root, RESIZED, content_id(content))
+    with Image.open(remade) as copy:
+        assert copy.size == (side, side)
+        assert np.abs(np.asarray(copy, int) - (200, 30, 60)).max() < 4
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"), [(None, "No such file"), (b"", "another picture"), (b"other", "another picture")]
+)
+def test_a_copy_whose_picture_is_gone_too_is_one_sentence(
+    tmp_path: Path, now: bytes | None, reason: str
+) -> None:
+    root, file = DataRoot(tmp_path), tmp_path / "mine.jpg"
+    if now is not None:
+        file.write_bytes(now)
+    sentence = rf"jpg is missing and can't be made again from '.*mine.jpg' \(.*{reason}.*\): run the DAG"
+    with pytest.raises(LookalikeError, match=sentence):
+        copy_of(root, DESCRIBED, f"{1:032x}", str(file))
+    folder = answer(root, ["Van"] * 2)
+    resized_file(root, RESIZED, f"{1:032x}").unlink()
+    with pytest.raises(LookalikeError, match="is missing and can't be made again"):
         draw_montage(root, folder)
     assert not (folder / "montage.png").exists()
 

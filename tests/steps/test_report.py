@@ -176,11 +176,11 @@ def test_an_index_that_reaches_its_target_is_published(root: DataRoot) -> None:
 
 def test_the_publishing_run_and_its_params_are_kept(root: DataRoot) -> None:
     assert published_settings(root) is None
-    index = publish(root, run="manual__1", settings={"source": "inbox", "recall": 0.9})
+    index = publish(root, run="manual__1", settings={"params": {"source": "inbox"}, "splits": {"inbox": 3}})
     assert json.loads(index.published_file.read_text())["run"] == "manual__1"
-    assert published_settings(root) == {"source": "inbox", "recall": 0.9}
+    assert published_settings(root) == {"params": {"source": "inbox"}, "splits": {"inbox": 3}}
     publish(root, index.version)  # put back by hand
-    assert published_settings(root) == {"source": "inbox", "recall": 0.9}
+    assert published_settings(root) == {"params": {"source": "inbox"}, "splits": {"inbox": 3}}
 
 
 def test_below_its_target_an_index_has_its_report_but_is_not_published(root: DataRoot) -> None:

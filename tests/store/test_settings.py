@@ -11,7 +11,7 @@ import pytest
 from jobs.base.errors import LookalikeError
 from jobs.base.options import INDEX_OPTIONS
 from jobs.store.root import DataRoot
-from jobs.store.settings import published_settings, write_settings
+from jobs.store.settings import Settings, published_settings, write_settings
 
 DEFAULTS = {option.name: option.default for option in INDEX_OPTIONS}
 
@@ -19,8 +19,9 @@ DEFAULTS = {option.name: option.default for option in INDEX_OPTIONS}
 def test_settings_that_were_written_are_read(tmp_path: Path) -> None:
     root = DataRoot(tmp_path)
     assert published_settings(root) is None
-    write_settings(root, DEFAULTS)
-    assert published_settings(root) == DEFAULTS
+    for settings in (Settings(params=DEFAULTS), Settings(params=DEFAULTS, splits={"all": 3})):
+        write_settings(root, settings)
+        assert published_settings(root) == settings
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_settings_that_were_written_are_read(tmp_path: Path) -> None:
 )
 def test_settings_with_a_wrong_value_are_refused(tmp_path: Path, name: str, value: Any) -> None:
     root = DataRoot(tmp_path)
-    write_settings(root, DEFAULTS)
+    write_settings(root, {"params": DEFAULTS})
     file = root.index / "settings.json"
     held = json.loads(file.read_text())
     held["params"][name] = value
