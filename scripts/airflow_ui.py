@@ -17,7 +17,6 @@ from jobs.base.errors import LookalikeError
 from jobs.store.root import DataRoot, the_only_airflow
 from scripts.airflow_api import DIRECTLY
 
-AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 HOST, PORT = "127.0.0.1", os.environ.get("AIRFLOW__API__PORT", "8080")
 ADDRESS = f"http://{HOST}:{PORT}"
 PATIENCE_S = 180
@@ -42,6 +41,11 @@ def _serve(home: Path, inbox: Path, lock: int) -> int:
     for folder in (home, inbox):
         folder.mkdir(parents=True, exist_ok=True)
     log = home / "standalone.log"
+    # Standalone starts its parts as "airflow ...". Where pip puts that, it fails if its path has quotes.
+    command = home / "bin" / "airflow"
+    command.parent.mkdir(exist_ok=True)
+    command.write_text('#!/bin/sh\nexec "$LOOKALIKE_PYTHON" -m airflow "$@"\n')
+    command.chmod(0o700)
     past_proxy = ",".join([*filter(None, map(os.environ.get, ("no_proxy", "NO_PROXY"))), HOST, "localhost"])
     environment = {
         **os.environ,
@@ -50,8 +54,8 @@ def _serve(home: Path, inbox: Path, lock: int) -> int:
         # Tasks report to the server on this machine, which no proxy reaches.
         "no_proxy": past_proxy,
         "NO_PROXY": past_proxy,
-        # Standalone starts its parts as "airflow ...".
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "LOOKALIKE_PYTHON": sys.executable,
+        "PATH": os.pathsep.join([str(command.parent), os.environ.get("PATH", "")]),
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": PORT,
         "AIRFLOW__API__BASE_URL": ADDRESS,
@@ -64,7 +68,7 @@ def _serve(home: Path, inbox: Path, lock: int) -> int:
     with log.open("w", encoding="utf-8") as file:
         # In a session of its own, so that Ctrl-C reaches it once, from here.
         airflow = subprocess.Popen(
-            [AIRFLOW, "standalone"],
+            [command, "standalone"],
             stdout=file,
             stderr=subprocess.STDOUT,
             env=environment,

@@ -14,7 +14,7 @@ from typing import Any
 
 from jobs.store.root import DataRoot, the_only_airflow
 
-AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+AIRFLOW = (sys.executable, "-m", "airflow")
 SPARK_HOOK = "airflow.task.hooks.airflow.providers.apache.spark"
 NOISE = ("::", "Spark-Submit cmd", "WARNING: Using incubator modules")
 """Beginnings of lines that need no action: Spark without a native BLAS computes in Java."""
@@ -51,10 +51,10 @@ def run_dag(dag_id: str, conf: dict[str, Any], home: Path, show: Callable[[str],
         the_only_airflow(DataRoot.from_env()) as lock,
         (home / "run.log").open("w", encoding="utf-8") as file,
     ):
-        migrate = [AIRFLOW, "db", "migrate"]
+        migrate = [*AIRFLOW, "db", "migrate"]
         subprocess.run(migrate, stdout=file, stderr=subprocess.STDOUT, env=environment, check=True)
         with subprocess.Popen(
-            [AIRFLOW, "dags", "test", dag_id, "--conf", json.dumps(conf)],
+            [*AIRFLOW, "dags", "test", dag_id, "--conf", json.dumps(conf)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,6 +2,13 @@
 # Prints one line about what this machine lacks, before anything is downloaded.
 set -eu
 
+# Airflow expands or cuts these in its settings, and a colon parts Python's search path.
+case $PWD in
+    *[%?\$:]*)
+        echo "error: the path of this checkout has one of the characters % ? \$ : ($PWD): move it." >&2
+        exit 1
+        ;;
+esac
 python=${PYTHON:-python3}
 if ! command -v "$python" >/dev/null; then
     echo "error: $python is not installed: install Python 3.11 with its venv module." >&2

@@ -22,9 +22,9 @@ from tests.support.dags import TASKS
 class Runs:
     """Runs DAGs over one data root and keeps what they said."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, home: Path) -> None:
         self.root = DataRoot(folder / "data")
-        self.home = folder / "airflow"
+        self.home = home
         self.log = self.home / "run.log"
         self.lines: list[str] = []
 
@@ -35,13 +35,14 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("runs [x] {é}, 漢 %20 #1"))
+    odd = tmp_path_factory.mktemp("runs") / "a [x] {é}, 漢 %20 #1 'q' \"r\" *?$"
+    return Runs(odd, tmp_path_factory.mktemp("airflow"))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def checkout_and_data_root(runs: Runs) -> Iterator[None]:
     """Both in a folder whose name shells, URLs and Spark's patterns would misread."""
-    checkout = runs.home.parent / "look 'alike'"
+    checkout = runs.root.root.parent.parent / "look [x] {é}, 漢 #1 'q' \"r\" *"
     for folder in ("dags", "jobs", "plugins"):
         shutil.copytree(PROJECT / folder, checkout / folder)
     with pytest.MonkeyPatch.context() as patch:

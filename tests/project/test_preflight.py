@@ -28,11 +28,17 @@ def program(tools: Path, name: str, script: str) -> None:
     (tools / name).chmod(0o755)
 
 
-def check(tools: Path, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+def check(
+    tools: Path, python: str = sys.executable, checkout: Path = PROJECT
+) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
     environment |= {"PATH": str(tools), "PYTHON": python}
     return subprocess.run(
-        [str(PROJECT / "scripts" / "preflight.sh")], env=environment, capture_output=True, text=True
+        [str(PROJECT / "scripts" / "preflight.sh")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=checkout,
     )
 
 
@@ -61,6 +67,15 @@ def test_what_may_work_but_was_not_tested_passes_with_a_note(tools: Path) -> Non
         "note: Python 3.12.1 may work, but only Python 3.11 is tested.",
         "note: Java 21 may work, but only Java 17 is tested.",
     ]
+
+
+@pytest.mark.parametrize("name", ["a:b", "50%", "what?", "$HOME"])
+def test_a_checkout_whose_path_airflow_or_python_would_misread(
+    tools: Path, tmp_path: Path, name: str
+) -> None:
+    program(tools, "java", JAVA.format("17.0.15"))
+    (tmp_path / name).mkdir()
+    assert_one_line(check(tools, checkout=tmp_path / name), "the path of this checkout has one of")
 
 
 def test_missing_java(tools: Path) -> None:

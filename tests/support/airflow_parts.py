@@ -38,7 +38,7 @@ class Parts:
         with (self.home / f"{name}.log").open("ab") as log:
             while not self.over:
                 process = self.running[name] = subprocess.Popen(
-                    [AIRFLOW, name], cwd=PROJECT, env=self.environment, stdout=log, stderr=log
+                    [*AIRFLOW, name], cwd=PROJECT, env=self.environment, stdout=log, stderr=log
                 )
                 process.wait()
                 time.sleep(1)
@@ -78,7 +78,7 @@ def parts(home: Path, database: str, **environment: str) -> Iterator[tuple[Airfl
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": logs,
     }
     kept = Parts(home, os.environ | settings | environment)
-    migrate = [AIRFLOW, "db", "migrate"]
+    migrate = [*AIRFLOW, "db", "migrate"]
     subprocess.run(migrate, env=kept.environment, check=True, capture_output=True, cwd=PROJECT)
     threads = [threading.Thread(target=kept.keep, args=(name,), daemon=True) for name in NAMES]
     for thread in threads:
