@@ -140,7 +140,7 @@ def similarity_index() -> None:
             params |= settings["params"] if settings else {"source": "inbox"}
             # What a person has let through once is not let through again.
             params |= {option.name: option.default for option in (MAX_REMOVED, REPLACE)}
-            if params["source"] == "inbox" and not (root.inbox.is_dir() and scan(root.inbox)[0]):
+            if params["source"] == "inbox" and not (root.inbox.is_dir() and scan(root.inbox).pictures):
                 raise AirflowSkipException(f"Nothing new: no picture has landed in {root.inbox}.")
         if replaces_another(root, params):
             # All its pictures go, as the person wants.

@@ -16,14 +16,26 @@ from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.base.logs import Progress, section
 from jobs.base.machine import cores
+from jobs.base.text import plain
+from jobs.intake.kinds import remedy_of
 from jobs.intake.labels import Join, LabelRow, join_labels, read_class_names, read_labels
-from jobs.intake.listing import Found, scan
+from jobs.intake.listing import Found, Listing, scan
 from jobs.intake.look import Look, look
 from jobs.intake.source import Source, Split
-from jobs.store.catalog import Row, check_quarantine, csv_of, read_catalog, write_catalog
+from jobs.store.catalog import (
+    PASSED_OVER,
+    PASSED_OVER_COLUMNS,
+    Row,
+    check_quarantine,
+    csv_of,
+    read_catalog,
+    write_catalog,
+)
 from jobs.store.root import CURRENT, DataRoot
 
 log = logging.getLogger(__name__)
+
+LINKS_REMEDY = "not followed: copy the folder with cp -rL, and take the copy in"
 
 
 def build_catalog(
@@ -47,12 +59,14 @@ def build_catalog(
     options.check_option(options.MAX_QUARANTINED, max_quarantined)
     rows: list[Row] = []
     joins: dict[str, Join] = {}
+    listings: dict[str, Listing] = {}
     class_names = read_class_names(Path(source.class_names)) if source.class_names else {}
     known = _known_looks(root)
     for split in source.splits:
         with section(f"split {split.name}"):
-            files, others = scan(Path(split.pictures))
-            log.info(f"{len(files):,} picture files, {others:,} other files skipped")
+            listing = scan(Path(split.pictures), root.apart)
+            listings[split.name], files = listing, listing.pictures
+            _log_listing(listing)
             joins[split.name] = _join(split, files)
             chosen = _choose(files, limit)
             looks = _look_at(chosen, known)
@@ -61,18 +75,49 @@ def build_catalog(
                 rows.append(_row(file, its_look, split, label, class_names))
     if not rows:
         places = ", ".join(split.pictures for split in source.splits)
-        raise LookalikeError(f"no picture file in {places}: put pictures there.")
+        told = "; ".join(dict.fromkeys(what for listing in listings.values() for what in _told(listing)))
+        passed_over = f" (passed over {plain(told)})" if told else ""
+        raise LookalikeError(f"no picture file in {places}{passed_over}: put pictures there.")
     unknown = sum(
         bool(class_names) and row["label"] is not None and row["label"] not in class_names for row in rows
     )
     counts, beside = _findings(rows, joins)
     counts["unknown_classes"] = unknown
+    counts["links_to_folders"] = sum(len(listing.links) for listing in listings.values())
+    beside[PASSED_OVER] = csv_of(PASSED_OVER_COLUMNS, _passed_over(listings))
     described = json.dumps({"source": source.name, **counts}, indent=2, ensure_ascii=False) + "\n"
     name = write_catalog(rows, root, {**beside, "counts.json": described.encode()})
     for kind, count in counts.items():
         log.info(f"{kind.replace('_', ' ')}: {count:,}")
     check_quarantine(rows, root, max_quarantined)
     return name, counts
+
+
+def _log_listing(listing: Listing) -> None:
+    log.info(f"{len(listing.pictures):,} picture files")
+    for told in _told(listing):
+        log.info(f"passed over: {told}")
+
+
+def _told(listing: Listing) -> list[str]:
+    """What was passed over, and what can be done about it."""
+    told = [
+        f"{kind}: {count:,}" + (f" ({remedy})" if (remedy := remedy_of(kind)) else "")
+        for kind, count in listing.passed_over.most_common()
+    ]
+    if links := listing.links:
+        shown = ", ".join(links[:5]) + (", ..." if len(links) > 5 else "")
+        told.append(f"links to folders: {len(links):,} ({LINKS_REMEDY}): {shown}")
+    return told
+
+
+def _passed_over(listings: dict[str, Listing]) -> list[tuple[str, str, int, str]]:
+    """Rows of ``passed_over.csv``."""
+    rows = []
+    for split, listing in listings.items():
+        rows += [(split, kind, count, remedy_of(kind)) for kind, count in listing.passed_over.most_common()]
+        rows += [(split, f"link to a folder: {link}", 1, LINKS_REMEDY) for link in listing.links]
+    return rows
 
 
 def _join(split: Split, files: list[Found]) -> Join:

@@ -55,7 +55,12 @@ def find_source(
                 raise LookalikeError(
                     "source folder needs a folder: give the folder that holds your pictures."
                 )
-            source = folder(named_path(directory, root), label_rule)
+            named = named_path(directory, root)
+            if any(named.resolve().is_relative_to(made) for made in root.made):
+                raise LookalikeError(
+                    f"{named} holds what Lookalike made itself: give the folder that holds your pictures."
+                )
+            source = folder(named, label_rule)
         else:
             if not root.inbox.is_dir():
                 raise LookalikeError(f"{root.inbox} is not a folder: create it and put pictures there.")

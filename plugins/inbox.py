@@ -15,6 +15,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from jobs.base.errors import LookalikeError
 from jobs.intake.folder import LABELS_FILE
 from jobs.intake.listing import scan
+from jobs.store.root import DataRoot
 
 EVERY_S = 5.0
 """Seconds between two scans; copying is over when two scans in a row see the same."""
@@ -28,10 +29,10 @@ SEEN = "seen"
 def snapshot(folder: Path) -> tuple[str, int]:
     """A digest of all names, sizes and times of pictures and of the labels, and how many pictures there are.
 
-    No file is opened, and a missing folder counts as empty. Raises LookalikeError if a folder in it
-    can't be listed.
+    No file is opened, and a missing folder counts as empty. Raises LookalikeError if the folder can't be
+    listed; one in it that can't is part of the digest.
     """
-    pictures = scan(folder)[0] if folder.is_dir() else []
+    pictures = scan(folder, DataRoot.from_env().apart).pictures if folder.is_dir() else []
     digest = hashlib.sha256()
     for file in pictures:
         digest.update(f"{file.relative}\0{file.size_bytes}\0{file.mtime_ns}\0{file.reason}\n".encode())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.base.errors import LookalikeError
-
-PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-)
+from jobs.intake.kinds import PICTURE_SUFFIXES, kind_of_file, kind_of_folder
 
 
 @dataclass(frozen=True)
@@ -28,50 +27,103 @@ class Found:
     """Why it isn't usable; None if it may be opened."""
 
 
-def scan(folder: Path) -> tuple[list[Found], int]:
-    """List the pictures in the tree under ``folder``, sorted by path, and count other files.
+@dataclass
+class Listing:
+    """What lies in the tree under a folder."""
 
-    Hidden files and folders are skipped. Links are followed only to files inside the
-    folder, never to folders.
+    pictures: list[Found] = field(default_factory=list)
+    """Sorted by path. A folder that can't be looked into is among them, with the reason."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Kind of jobs/intake/kinds.py -> files of other kinds, or folders of copies and deleted pictures."""
+    links: list[str] = field(default_factory=list)
+    """Relative paths of links to folders, which are not followed."""
 
-    Raises LookalikeError if a folder can't be listed.
+
+def scan(folder: Path, apart: Collection[Path] = ()) -> Listing:
+    """List the pictures in the tree under ``folder``, and count what else lies there.
+
+    Hidden files and folders are skipped, and the folders ``apart``. Links are
+    followed only to files inside the folder, never to folders.
+
+    Raises LookalikeError if ``folder`` itself can't be listed.
     """
-    inside = folder.resolve()
-    pictures, others = [], 0
-    for directory, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    inside, listing = folder.resolve(), Listing()
+    skipped = {str(each) for each in apart}
+
+    def refuse(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise LookalikeError(
+                f"{folder} can't be listed ({error.strerror}): let the user who runs the tasks read it."
+            ) from error
+        reason = f"a folder that can't be looked into ({error.strerror}): grant read permission"
+        listing.pictures.append(_named(error.filename, folder, reason))
+
+    for directory, folders, files in os.walk(folder, onerror=refuse):
+        below = os.path.join(inside, os.path.relpath(directory, folder))
+        folders[:] = [
+            name
+            for name in sorted(folders)
+            if not name.startswith(".")
+            and os.path.normpath(os.path.join(below, name)) not in skipped
+            and not _passed_over(os.path.join(directory, name), folder, listing)
+        ]
         for name in files:
             if name.startswith("."):
                 continue
-            if os.path.splitext(name)[1].lower() not in PICTURE_SUFFIXES:
-                others += 1
-                continue
-            pictures.append(_found(os.path.join(directory, name), folder, inside))
-    return sorted(pictures, key=lambda file: file.path), others
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in PICTURE_SUFFIXES:
+                listing.pictures.append(_found(os.path.join(directory, name), folder, inside))
+            else:
+                listing.passed_over[kind_of_file(suffix)] += 1
+    listing.pictures.sort(key=lambda file: file.path)
+    return listing
 
 
-def _refuse(error: OSError) -> None:
-    raise LookalikeError(
-        f"{error.filename} can't be listed ({error.strerror}): let the user who runs the tasks read it."
-    ) from error
+def _passed_over(path: str, folder: Path, listing: Listing) -> bool:
+    """Whether the folder ``path`` is not looked into; it is counted or named then."""
+    if kind := kind_of_folder(os.path.basename(path)):
+        listing.passed_over[kind] += 1
+        return True
+    if os.path.islink(path):
+        listing.links.append(_named(path, folder).relative)
+        return True
+    return False
+
+
+def _named(path: str, folder: Path, reason: str | None = None) -> Found:
+    """``path``, in text that can be written as UTF-8."""
+    shown = [
+        os.fsencode(text).decode("utf-8", "backslashreplace") for text in (path, _relative(path, folder))
+    ]
+    return Found(shown[0], shown[1], 0, 0, reason)
+
+
+def _relative(path: str, folder: Path) -> str:
+    return path.removeprefix(str(folder)).lstrip("/")
 
 
 def _found(text: str, folder: Path, inside: Path) -> Found:
-    relative = text.removeprefix(str(folder)).lstrip("/")
+    relative = _relative(text, folder)
     try:
         text.encode()
     except UnicodeEncodeError:
-        shown = os.fsencode(text).decode("utf-8", "backslashreplace")
-        shown_relative = os.fsencode(relative).decode("utf-8", "backslashreplace")
-        return Found(shown, shown_relative, 0, 0, "file name is not UTF-8: rename the file")
+        return _named(text, folder, "file name is not UTF-8: rename the file")
     try:
         status = os.lstat(text)
         if stat.S_ISLNK(status.st_mode):
             status = os.stat(text)
             if not Path(text).resolve().is_relative_to(inside):
-                return Found(text, relative, 0, 0, "symbolic link out of the folder")
+                return Found(
+                    text,
+                    relative,
+                    0,
+                    0,
+                    "a link out of the folder: copy the folder with cp -rL",
+                )
     except OSError as error:
         return Found(text, relative, 0, 0, f"cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return Found(text, relative, 0, 0, "not a regular file")
-    return Found(text, relative, status.st_size, status.st_mtime_ns)
+    # A broken clock may say any time.
+    mtime_ns = min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
+    return Found(text, relative, status.st_size, mtime_ns)

@@ -48,6 +48,9 @@ SCHEMA = pa.schema(
 """``status`` is ``ok`` or ``quarantined``; ``reason`` says why the latter. ``id`` is the
 content hash, null if a file could not be read."""
 
+PASSED_OVER = "passed_over.csv"
+PASSED_OVER_COLUMNS = ("split", "what", "count", "what to do")
+
 Row = dict[str, Any]
 """A row of ``SCHEMA``."""
 
@@ -67,6 +70,11 @@ def catalog_file(root: DataRoot, name: str = CURRENT) -> Path:
 def quarantine_file(root: DataRoot) -> Path:
     """CSV: path, reason and split of every quarantined file of the last catalog."""
     return root.catalog / QUARANTINED
+
+
+def passed_over_file(root: DataRoot) -> Path:
+    """CSV: what the last catalog did not take in, by kind, with what to do; links to folders by name."""
+    return root.catalog / PASSED_OVER
 
 
 def catalog_folder(root: DataRoot, name: str = CURRENT) -> Path:

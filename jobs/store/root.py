@@ -45,6 +45,17 @@ class DataRoot:
         return self.root / "inbox"
 
     @property
+    def made(self) -> list[Path]:
+        """The folders of what the project makes of pictures, links followed: nothing to take in."""
+        steps = (self.catalog, self.resized, self.embeddings, self.vectors, self.calibrations, self.index)
+        return [folder.resolve() for folder in (*steps, self.uploads, self.queries, self.spark_events)]
+
+    @property
+    def apart(self) -> list[Path]:
+        """What is not taken in with a folder that the data root lies in; the inbox is a split of its own."""
+        return [*self.made, self.sources.resolve(), self.inbox.resolve()]
+
+    @property
     def sources(self) -> Path:
         """What the project drew or downloaded, one folder per source."""
         return self.root / "sources"

@@ -223,7 +223,16 @@ def make_current(root: Root, version: str) -> dict[str, str]:
 @app.get("/quarantine")
 def quarantine(request: Request, root: Root, page: Annotated[int, Query(ge=1, le=10**6)] = 1) -> Response:
     files, more = shelf.quarantined(root, page)
-    return _page(request, "quarantine.html", here="quarantine", files=files, page=page, more=more)
+    passed_over = shelf.passed_over(root)
+    return _page(
+        request,
+        "quarantine.html",
+        here="quarantine",
+        files=files,
+        page=page,
+        more=more,
+        passed_over=passed_over,
+    )
 
 
 @app.get("/static/{name}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from jobs.base.errors import LookalikeError
 from jobs.store.answers import ANSWER, MONTAGE, Answer, read_answer
-from jobs.store.catalog import quarantine_file
+from jobs.store.catalog import passed_over_file, quarantine_file
 from jobs.store.manifest import Manifest
 from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
 from jobs.store.versions import Index, name_index
@@ -64,6 +64,15 @@ def answer(root: DataRoot, run: str) -> Answer | None:
     folder = root.query_folder(run)
     there = all((folder / name).is_file() for name in (ANSWER, MONTAGE))
     return read_answer(folder) if there else None
+
+
+def passed_over(root: DataRoot) -> list[Row]:
+    """What the last catalog passed over, and what to do about it; the first hundred rows."""
+    try:
+        with passed_over_file(root).open(encoding="utf-8", newline="") as file:
+            return list(islice(csv.DictReader(file), 100))
+    except FileNotFoundError:  # of an earlier release, or no catalog yet
+        return []
 
 
 def quarantined(root: DataRoot, number: int, size: int = 100) -> tuple[list[Row], bool]:

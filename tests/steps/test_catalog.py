@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -17,8 +18,10 @@ import pytest
 from jobs.base.errors import LookalikeError
 from jobs.catalog import build_catalog
 from jobs.intake.folder import folder
-from jobs.store.catalog import Row, catalog_file, read_catalog, read_counts
+from jobs.sources import find_source
+from jobs.store.catalog import Row, catalog_file, passed_over_file, read_catalog, read_counts
 from jobs.store.root import DataRoot
+from plugins.inbox import snapshot
 from tests.support.pictures import jpeg_that_claims, write_picture, write_pictures
 
 COLUMNS = [
@@ -120,7 +123,13 @@ def test_picture_files_are_known_by_suffix_and_others_are_counted(
         (place.pictures / name).write_text("no picture")
     assert place.build()["files"] == 4
     assert set(place.reasons()) == {"a.jpg", "b.JPG", "c.Jpeg", "d.jfif"}
-    assert "4 picture files, 4 other files skipped" in caplog.text
+    told = ("4 picture files", "other files: 3", "RAW pictures: 1 (export them as JPEG from")
+    assert all(line in caplog.text for line in told)
+    assert passed_over_file(place.root).read_text().splitlines() == [
+        "split,what,count,what to do",
+        "all,other files,3,",
+        "all,RAW pictures,1,export them as JPEG from the program that develops them",
+    ]
 
 
 def test_hidden_files_and_folders_are_skipped(place: Place) -> None:
@@ -199,7 +208,7 @@ def test_links_are_followed_inside_the_folder_only(place: Place, tmp_path: Path)
     (place.pictures / "climbing.jpg").symlink_to("../private/secret.jpg")
     (place.pictures / "folder").symlink_to(outside.parent)
     place.build()
-    refused = "symbolic link out of the folder"
+    refused = "a link out of the folder: copy the folder with cp -rL"
     assert place.reasons() == {
         "a.jpg": None,
         "climbing.jpg": refused,
@@ -209,6 +218,84 @@ def test_links_are_followed_inside_the_folder_only(place: Place, tmp_path: Path)
     rows = place.rows()
     assert rows["inside.jpg"]["id"] == rows["a.jpg"]["id"]
     assert rows["outside.jpg"]["id"] is None
+
+
+def test_links_to_folders_are_named(place: Place, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "elsewhere", 2)
+    for name in ("dog", "fox"):
+        (place.pictures / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LookalikeError, match=r"links to folders: 2 \(.*cp -rL.*\): dog, fox\): put pictures"):
+        place.build()
+    write_pictures(place.pictures / "cat", 1)
+    assert (place.build()["files"], place.build()["links_to_folders"]) == (1, 2)
+    assert "link to a folder: fox" in passed_over_file(place.root).read_text()
+
+
+PASSED_OVER = [
+    *("holiday/@eaDir/IMG_1.JPG", "#recycle", "$RECYCLE.BIN/S-1-5-21", "@Recycle", "#snapshot", "__MACOSX/a"),
+    *("My.photoslibrary/resources", "Cat Previews.lrdata", "lost+found", "System Volume Information"),
+    *("$Recycle.Bin", "@EADIR", "RECYCLER", "old.aplibrary/Masters"),
+]
+
+
+@pytest.mark.parametrize("name", PASSED_OVER)
+def test_copies_and_deleted_pictures_are_passed_over_and_counted(place: Place, name: str) -> None:
+    write_pictures(place.pictures / "cat", 2)
+    write_pictures(place.pictures / name, 3)
+    assert place.build()["files"] == 2
+    assert len(passed_over_file(place.root).read_text().splitlines()) == 2
+    # Who names such a folder means it.
+    _, counts = build_catalog(folder(place.pictures / name), place.root)
+    assert counts["files"] == 3
+
+
+def test_a_folder_that_can_not_be_looked_into_is_quarantined_by_name() -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # nobody may not enter pytest's own
+        place = Place(Path(name, "pictures"), DataRoot(Path(name, "data")))
+        write_pictures(place.pictures / "ours", 5)
+        (private := place.pictures / "private").mkdir(mode=0)
+        place.root.root.mkdir()
+        for path in (Path(name), place.pictures, place.pictures / "ours", place.root.root):
+            path.chmod(0o777)
+        was = os.geteuid()
+        if was == 0:
+            os.seteuid(65534)
+        try:
+            place.build()
+            assert len(place.rows()) == 6
+            reason = place.reasons()["private"]
+            assert reason == "a folder that can't be looked into (Permission denied): grant read permission"
+            digest, _ = snapshot(place.pictures)
+        finally:
+            os.seteuid(was)
+        private.chmod(0o755)
+        assert snapshot(place.pictures)[0] != digest
+
+
+@pytest.mark.parametrize("where", [".", "lookalike"])
+def test_what_the_project_made_is_not_taken_in(tmp_path: Path, where: str) -> None:
+    pictures = tmp_path / "pictures"
+    root = DataRoot(pictures / where)
+    write_pictures(pictures / "cat", 2)
+    write_picture(root.inbox / "landed.jpg", 50)
+    made = (*root.made, root.sources / "sample")
+    for number, place in enumerate(made):
+        write_picture(place / "ab" / f"{number}.jpg", 100 + number)
+    for _ in range(2):
+        _, counts = build_catalog(find_source("folder", root, directory=str(pictures)), root)
+        assert counts["files"] == 3
+    for place in root.made:
+        with pytest.raises(LookalikeError, match="holds what Lookalike made itself: give the folder"):
+            find_source("folder", root, directory=str(place))
+
+
+@pytest.mark.parametrize("year", [1900, 1970, 2262, 2300, 2446])
+def test_impossible_times_are_taken_in(place: Place, year: int) -> None:
+    picture = write_pictures(place.pictures, 3)[0]
+    os.utime(picture, ((year - 1970) * 31_556_952,) * 2)
+    for _ in range(2):
+        assert place.build()["quarantined"] == 0
+    snapshot(place.pictures)
 
 
 def test_folder_given_by_a_link_is_read(place: Place, tmp_path: Path) -> None:
@@ -255,7 +342,9 @@ def test_folder_without_pictures_is_refused(place: Place) -> None:
     (place.pictures / "notes.txt").write_text("no picture")
     with pytest.raises(LookalikeError) as caught:
         place.build()
-    assert str(caught.value) == f"no picture file in {place.pictures}: put pictures there."
+    assert str(caught.value) == (
+        f"no picture file in {place.pictures} (passed over other files: 1): put pictures there."
+    )
 
 
 def test_too_many_broken_files_fail_the_run_and_can_be_looked_up(place: Place) -> None:

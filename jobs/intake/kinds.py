@@ -1,0 +1,64 @@
+"""What lies among pictures and is none: by the names of folders and of files."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+
+PICTURE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+)
+
+_FOLDERS = {
+    "folders of thumbnails": ("@eadir", "@__thumb", "@transcode", ".@__thumb"),
+    "recycle bins": ("$recycle.bin", "#recycle", "@recycle", "recycler", "recycled"),
+    "snapshots of a disk": ("#snapshot", "@recently-snapshot", "@snapshot", "~snapshot"),
+    "libraries of photo programs": (
+        *("*.photoslibrary", "*.photolibrary", "*.migratedphotolibrary", "*.aplibrary"),
+        *("*.lrdata", "*.lrlibrary", "*.lrcat-data"),
+    ),
+    "folders of an operating system": ("__macosx", "lost+found", "system volume information"),
+}
+"""Kind -> patterns of names, in lower case. What they hold are copies, or deleted."""
+
+_CONVERT = "convert them to JPEG"
+_FILES = {
+    "HEIC pictures": (_CONVERT, (".heic", ".heif", ".hif")),
+    "AVIF pictures": (_CONVERT, (".avif",)),
+    "JPEG XL pictures": (_CONVERT, (".jxl",)),
+    "JPEG 2000 pictures": (_CONVERT, (".jp2", ".j2k", ".jpf", ".jpx", ".jpc")),
+    "RAW pictures": (
+        "export them as JPEG from the program that develops them",
+        (
+            *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf"),
+            *(".orf", ".rw2", ".rwl", ".pef", ".srw", ".x3f", ".3fr", ".iiq"),
+        ),
+    ),
+    "drawings and documents": ("export them as PNG", (".svg", ".psd", ".xcf", ".ai", ".eps", ".pdf")),
+    "videos": (
+        "take still frames out of them",
+        (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv"),
+    ),
+}
+"""Kind -> what to do, and suffixes."""
+
+_BY_SUFFIX = {suffix: kind for kind, (_, suffixes) in _FILES.items() for suffix in suffixes}
+
+OTHER = "other files"
+
+
+def kind_of_folder(name: str) -> str | None:
+    """What the folder is, if pictures in it are not taken in."""
+    lower = name.lower()
+    return next(
+        (kind for kind, names in _FOLDERS.items() if any(fnmatch(lower, each) for each in names)), None
+    )
+
+
+def kind_of_file(suffix: str) -> str:
+    """What a file that isn't taken in is by its ``suffix``, in lower case with its dot."""
+    return _BY_SUFFIX.get(suffix, OTHER)
+
+
+def remedy_of(kind: str) -> str:
+    """What to do about files or folders of ``kind``; empty if there is nothing to do."""
+    return _FILES[kind][0] if kind in _FILES else ""
