@@ -17,8 +17,9 @@ from jobs.base.errors import LookalikeError
 from jobs.base.logs import Progress, section
 from jobs.base.machine import cores
 from jobs.base.text import plain
+from jobs.intake.join import Join, join_labels
 from jobs.intake.kinds import remedy_of
-from jobs.intake.labels import Join, LabelRow, join_labels, read_class_names, read_labels
+from jobs.intake.labels import LabelRow, read_class_names, read_labels
 from jobs.intake.listing import Found, Listing, scan
 from jobs.intake.look import Look, look
 from jobs.intake.source import Source, Split

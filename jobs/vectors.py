@@ -48,12 +48,13 @@ def assemble(
 ) -> DataFrame:
     """Join the catalog's usable pictures to their embeddings.
 
-    One row per content hash (of files with the same bytes, the first path):
+    One row per content hash (of files with the same bytes the first that has a label, else the first):
     id, path, label, class_name, vector (the embedding, scaled to length 1).
     """
     files = spark.read.parquet(literal(catalog_file(root, catalog))).where("status = 'ok'")
-    first = F.min(F.struct("path", "label", "class_name")).alias("first")
-    pictures = files.groupBy("id").agg(first).select("id", "first.*")
+    unlabelled = F.col("label").isNull().alias("unlabelled")
+    first = F.min(F.struct(unlabelled, "path", "label", "class_name")).alias("first")
+    pictures = files.groupBy("id").agg(first).select("id", "first.path", "first.label", "first.class_name")
     normalizer = Normalizer(inputCol="embedding", outputCol="vector", p=2.0)
     joined = pictures.join(read_embeddings(spark, store, format), "id")
     return normalizer.transform(joined).drop("embedding")

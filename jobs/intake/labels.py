@@ -1,16 +1,18 @@
-"""Read label CSVs and join them to picture files, keeping what is unmatched."""
+"""Read label CSVs, and the names of classes."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-import unicodedata
+import logging
+import re
 import zlib
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import category, normalize
 
 import numpy as np
 from scipy.io import loadmat
@@ -36,6 +38,13 @@ _MAT_ERRORS = (
 
 IMAGE_COLUMNS = ("image", "path", "file", "filename")
 LABEL_COLUMNS = ("class", "label")
+MISSING = frozenset(("", "nan", "null", "none", "na", "n/a", "<na>", "#n/a"))
+"""What programs write for no label, in lower case."""
+NO_LABEL = "has no label"
+MAX_BYTES = 1_000_000_000
+"""A label file of more bytes is not read."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,36 +58,74 @@ class LabelRow:
     reason: str | None = None
 
 
-@dataclass
-class Join:
-    """Which picture has which label, and what is unmatched."""
-
-    labels: dict[str, str] = field(default_factory=dict)
-    """Relative path of a picture -> label."""
-    unmatched_rows: list[LabelRow] = field(default_factory=list)
-    unmatched_files: list[str] = field(default_factory=list)
-    duplicate_rows: int = 0
-
-
 def read_labels(path: Path) -> list[LabelRow]:
     """Read the image and label columns of a CSV; others are ignored.
 
     The image column is the first of ``image``, ``path``, ``file``, ``filename`` that
-    exists, the label column ``Class`` or ``label``; case is ignored.
+    exists, the label column ``Class`` or ``label``; case is ignored. Text is UTF-8, UTF-16 with its mark, or
+    else Windows-1252; columns are parted by a comma, a semicolon or a tab. Labels are cleaned by
+    ``clean_labels``.
 
-    Raises LookalikeError if a column is missing or the file isn't a UTF-8 CSV.
+    Raises LookalikeError if a column is missing, or the file can't be read or is no CSV.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        return list(_read_rows(path, csv.reader(io.StringIO(text, newline=""), strict=True)))
-    except UnicodeDecodeError as error:
-        raise LookalikeError(
-            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}): save it as UTF-8."
-        ) from error
+        if path.stat().st_size > MAX_BYTES:
+            raise LookalikeError(f"{path} has more than {MAX_BYTES // 1_000_000} MB: give a smaller one.")
+        text = _decoded(path, path.read_bytes())
+        first, _, rest = text.partition("\n")
+        named = re.fullmatch("sep=(.)", first.rstrip("\r"), re.IGNORECASE)  # as Excel writes and reads it
+        head = rest.partition("\n")[0] if named else first
+        delimiter = named[1] if named else max(",;\t", key=head.count)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+        if named:
+            next(reader)
+        return clean_labels(list(_read_rows(path, reader)))
     except csv.Error as error:
         raise LookalikeError(f"{path} cannot be read as a CSV ({error}): repair the file.") from error
     except OSError as error:
         raise LookalikeError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-16":
+            raise LookalikeError(f"{path} is cut off or no UTF-16: save it as UTF-8.") from error
+        where = f"byte {error.object[error.start]:#04x} at {error.start}"
+        log.warning(f"{path} is not UTF-8 ({where}) and is read as Windows-1252: save it as UTF-8 to be sure")
+        text = content.decode("cp1252", "replace")
+    if "\0" in text:
+        raise LookalikeError(f"{path} has NUL characters, so it is no text: save it as a CSV in UTF-8.")
+    return text
+
+
+def clean_labels(rows: list[LabelRow]) -> list[LabelRow]:
+    """The same rows, each label in one spelling.
+
+    Accents are composed, white space is one space, and what isn't seen goes; what spreadsheets and pandas
+    write for no label is none; a whole number is ``14``, not ``14.0``, nor ``014`` where others have ``14``.
+    """
+    labels = {row.label: _clean(row.label) for row in rows}
+    there = set(labels.values())
+    for written, label in labels.items():
+        if (plain := label.lstrip("0")) in there and re.fullmatch("0+[0-9]+", label):
+            labels[written] = plain
+    return [
+        LabelRow(
+            row.row, row.image, labels[row.label], row.reason or (None if labels[row.label] else NO_LABEL)
+        )
+        for row in rows
+    ]
+
+
+def _clean(label: str) -> str:
+    seen = "".join(char for char in normalize("NFC", label) if category(char) != "Cf")
+    label = re.sub(r"[^\S\n]+", " ", seen).strip()
+    if whole := re.fullmatch(r"([+-]?[0-9]+)\.0+", label):
+        return whole[1]
+    return "" if label.casefold() in MISSING else label
 
 
 def _read_rows(path: Path, rows: CsvReader) -> Iterable[LabelRow]:
@@ -97,7 +144,7 @@ def _read_rows(path: Path, rows: CsvReader) -> Iterable[LabelRow]:
             continue
         cells = row + [""] * (max(image, label) + 1 - len(row))
         named, labelled = cells[image].strip(), cells[label].strip()
-        reason = "names no picture" if not named else "has no label" if not labelled else None
+        reason = "names no picture" if not named else NO_LABEL if not labelled else None
         yield LabelRow(line, named, labelled, reason)
 
 
@@ -110,48 +157,3 @@ def read_class_names(path: Path) -> dict[str, str]:
             f"{path} holds no class names: take cars_meta.mat from the data set's dev kit."
         ) from error
     return {str(number): str(name) for number, name in enumerate(names, start=1)}
-
-
-def join_labels(rows: Iterable[LabelRow], files: Iterable[str]) -> Join:
-    """Join label rows to ``files`` (paths relative to the split's folder, with ``/``).
-
-    A row names a picture by its relative path or, if only one file has that name, by its
-    file name. Rows that repeat a picture's label are counted; rows that contradict each
-    other leave the picture unlabelled.
-    """
-    files = list(files)
-    exact = {file: [file] for file in files}
-    by_path: dict[str, list[str]] = defaultdict(list)
-    by_name: dict[str, list[str]] = defaultdict(list)
-    for file in files:
-        by_path[_key(file)].append(file)
-        by_name[_key(file.rpartition("/")[2])].append(file)
-    join = Join()
-    claims: dict[str, list[LabelRow]] = defaultdict(list)
-    for row in rows:
-        key = _key(row.image)
-        matches = exact.get(row.image) or by_path.get(key) or by_name.get(key, [])
-        if row.reason:
-            join.unmatched_rows.append(row)
-        elif len(matches) == 1:
-            claims[matches[0]].append(row)
-        else:
-            reason = f"{len(matches)} pictures have this name" if matches else "no such picture"
-            join.unmatched_rows.append(LabelRow(row.row, row.image, row.label, reason))
-    for file, claim in claims.items():
-        labels = {row.label for row in claim}
-        if len(labels) == 1:
-            join.labels[file] = claim[0].label
-            join.duplicate_rows += len(claim) - 1
-        else:
-            join.unmatched_rows += [
-                LabelRow(row.row, row.image, row.label, "contradicts another row") for row in claim
-            ]
-    join.unmatched_rows.sort(key=lambda row: row.row)
-    join.unmatched_files = [file for file in files if file not in join.labels]
-    return join
-
-
-def _key(name: str) -> str:
-    # macOS writes é as two code points, most CSVs as one.
-    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))

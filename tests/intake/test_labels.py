@@ -11,7 +11,8 @@ import pytest
 import scipy.io
 
 from jobs.base.errors import LookalikeError
-from jobs.intake.labels import Join, LabelRow, join_labels, read_class_names, read_labels
+from jobs.intake.join import Join, join_labels
+from jobs.intake.labels import LabelRow, clean_labels, read_class_names, read_labels
 from jobs.store.root import PROJECT
 
 Form = Literal["NFC", "NFD"]
@@ -64,14 +65,14 @@ def test_extra_columns_are_ignored(tmp_path: Path) -> None:
     [
         ("x1,Class", "image"),
         (",x1,y1,x2,y2,image", "Class or label"),
-        ("image;label", "image"),
+        ("picture;label", "image"),
         ("", "image"),
     ],
 )
 def test_missing_column_is_named_beside_those_there_are(tmp_path: Path, header: str, missing: str) -> None:
     sentence = refusal(tmp_path, f"{header}\n1,a.jpg\n")
     assert f"has no column {missing} " in sentence
-    assert all(name in sentence for name in header.lower().split(","))
+    assert all(name in sentence for name in header.lower().replace(";", ",").split(","))
 
 
 def test_empty_file_is_refused_and_a_header_alone_is_not(tmp_path: Path) -> None:
@@ -79,16 +80,96 @@ def test_empty_file_is_refused_and_a_header_alone_is_not(tmp_path: Path) -> None
     assert rows(tmp_path, "image,label\n") == []
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-be"])
-def test_file_that_is_not_utf8_is_refused(tmp_path: Path, encoding: str) -> None:
-    sentence = refusal(tmp_path, "image,label\ncafé.jpg,röd\n".encode(encoding))
-    assert "UTF-8" in sentence or "has no column image" in sentence
+LABELS = [(2, "café.jpg", "röd", None), (3, "b.jpg", "blå", None)]
 
 
-@pytest.mark.parametrize("lines_before", [0, 2_500])
-def test_byte_that_is_not_utf8_is_reported_with_its_position(tmp_path: Path, lines_before: int) -> None:
-    before = b"image,label\n" + b"a.jpg,x\n" * lines_before + b"caf"
-    assert f"is not UTF-8 (byte 0xe9 at {len(before)})" in refusal(tmp_path, before + b"\xe9.jpg,x\n")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_files_of_spreadsheets_are_read(tmp_path: Path, encoding: str, delimiter: str, end: str) -> None:
+    lines = [("x", "image", "label"), ("1", "café.jpg", "röd"), ("2", "b.jpg", "blå")]
+    text = "".join(delimiter.join(line) + end for line in lines)
+    assert rows(tmp_path, text.encode(encoding)) == LABELS
+    told = f"sep={delimiter}{end}{text}"
+    assert rows(tmp_path, told.encode(encoding)) == [(row + 1, *rest) for row, *rest in LABELS]
+
+
+def test_windows_1252_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = b"image,label\na.jpg,x\ncaf"
+    assert len(rows(tmp_path, before + b"\xe9.jpg,x\n")) == 2
+    assert f"is not UTF-8 (byte 0xe9 at {len(before)}) and is read as Windows-1252" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfei", b"image,label\n\0", "image,label\n".encode("utf-16-be")])
+def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    assert "save it as" in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("written", "label"),
+    [
+        *((missing, "") for missing in ("nan", "NaN", "None", "NULL", "N/A", "<NA>", "#N/A", " ")),
+        *(("14.0", "14"), ("14.00", "14"), ("014", "014"), ("14.5", "14.5"), ("1.0.0", "1.0.0")),
+        *(("Cafe\u0301  racer", "Café racer"), ("Café\u00a0racer\u200b", "Café racer"), ("café", "café")),
+    ],
+)
+def test_a_label_has_one_spelling(written: str, label: str) -> None:
+    (row,) = clean_labels([LabelRow(2, "a.jpg", written)])
+    assert (row.label, row.reason) == (label, None if label else "has no label")
+
+
+def test_leading_zeros_of_labels_go_where_the_number_is_there_too() -> None:
+    written = ["14", "014", "14.0", "007", "0"]
+    cleaned = clean_labels([LabelRow(2 + number, "a.jpg", label) for number, label in enumerate(written)])
+    assert [row.label for row in cleaned] == ["14", "14", "14", "007", "0"]
+
+
+FILES = [
+    "train/IMG_0001.JPG",
+    "train/00014.jpg",
+    "my photo.jpg",
+    "deep/er/only.png",
+    "x/same.jpg",
+    "y/same.jpg",
+]
+
+
+@pytest.mark.parametrize(
+    ("named", "file"),
+    [
+        ("C:\\Users\\me\\cars\\train\\IMG_0001.JPG", "train/IMG_0001.JPG"),
+        ("data/pictures/my photo.jpg", "my photo.jpg"),
+        ("my%20photo.jpg", "my photo.jpg"),
+        ("/train/img_0001.jpg", "train/IMG_0001.JPG"),
+        ("img_0001", "train/IMG_0001.JPG"),
+        ("IMG_0001.png", "train/IMG_0001.JPG"),
+        ("14", "train/00014.jpg"),
+        ("14.0", "train/00014.jpg"),
+        ("er/only.png", "deep/er/only.png"),
+        ("z/x/same.jpg", "x/same.jpg"),
+        ("same.jpg", None),
+        ("z/same.jpg", None),
+        ("other/only.png", None),
+        ("114", None),
+        ("", None),
+        ("..", None),
+    ],
+)
+def test_a_row_names_a_picture_as_people_write_it(named: str, file: str | None) -> None:
+    join = joined([(named, "red")], FILES)
+    assert join.labels == ({file: "red"} if file else {})
+
+
+def test_a_row_that_names_a_picture_more_exactly_wins() -> None:
+    join = joined([("1", "red"), ("001.jpg", "blue"), ("1.0", "blue")], ["001.jpg"])
+    assert join.labels == {"001.jpg": "blue"} and join.duplicate_rows == 1
+    assert unmatched(join) == [(2, "1", "another row names this picture more exactly")]
+
+
+def test_leading_zeros_matter_where_they_tell_two_apart() -> None:
+    join = joined([("1", "red"), ("01", "blue")], ["01.jpg", "001.jpg"])
+    assert join.labels == {"01.jpg": "blue"}
+    assert unmatched(join) == [(2, "1", "2 pictures have this name")]
 
 
 def test_byte_order_mark_of_excel_is_no_part_of_a_column(tmp_path: Path) -> None:

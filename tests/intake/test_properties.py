@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from jobs.base.errors import LookalikeError
 from jobs.intake.archive import unpack_zip
-from jobs.intake.labels import Join, LabelRow, join_labels
+from jobs.intake.join import Join, join_labels
+from jobs.intake.labels import LabelRow
 
 FORMS = ("NFC", "NFD")
 # Few parts, so that names meet; some differ only in how an accent is written.
@@ -56,24 +57,41 @@ def test_each_row_and_each_file_is_accounted_for_once(rows: list[LabelRow], file
     assert Counter(join.unmatched_files) + Counter(join.labels.keys()) == Counter(files)
 
 
-def named_by(row: LabelRow, files: list[str]) -> list[str]:
-    """The files that a row may mean: of that very name, else of that path, else of that bare name."""
-    exact = [file for file in files if file == row.image]
-    path = [file for file in files if split(file) == split(row.image)]
-    return exact or path or [file for file in files if split(file)[-1:] == split(row.image)]
+def named_by(row: LabelRow, files: list[str]) -> tuple[int, list[str]]:
+    """How loosely a row is read, and the files that it may mean: of that very name, else of that path, else
+    of that file name and the longest common ending of folders, at last in any case."""
+    if row.image in files:
+        return 0, [row.image]
+    if found := [file for file in files if split(file) == split(row.image)]:
+        return 1, found
+    *folders, name = split(row.image)
+    for level in (2, 3):
+        common: dict[int, list[str]] = {}
+        for file in files:
+            *others, its_name = split(file)
+            length = min(len(folders), len(others))
+            ends = [[part.casefold() for part in path[len(path) - length :]] for path in (folders, others)]
+            same = its_name == name or (level == 3 and its_name.casefold() == name.casefold())
+            if same and ends[0] == ends[1]:
+                common.setdefault(length, []).append(file)
+        if common:
+            return level, common[max(common)]
+    return 4, []
 
 
 @given(rows, files)
 @example(numbered([("caf\u00e9", "x", None)]), ["caf\u00e9", "cafe\u0301"])
+@example(numbered([("A", "x", None), ("a", "y", None)]), ["a"])
 def test_a_label_comes_from_all_rows_that_name_the_file_alone(rows: list[LabelRow], files: list[str]) -> None:
     """Holds that no file is labelled by a row that names none, another one or several, or against others."""
     join = join_labels(rows, files)
-    claims: dict[str, set[str]] = {}
+    claims: dict[str, dict[int, set[str]]] = {}
     for row in rows:
-        named = named_by(row, files)
+        level, named = named_by(row, files)
         if len(named) == 1 and not row.reason:
-            claims.setdefault(named[0], set()).add(row.label)
-    agreed = {file: labels for file, labels in claims.items() if len(labels) == 1}
+            claims.setdefault(named[0], {}).setdefault(level, set()).add(row.label)
+    strictest = {file: levels[min(levels)] for file, levels in claims.items()}
+    agreed = {file: labels for file, labels in strictest.items() if len(labels) == 1}
     assert {file: {label} for file, label in join.labels.items()} == agreed
 
 
