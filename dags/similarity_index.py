@@ -166,6 +166,7 @@ def similarity_index() -> None:
             DataRoot.from_env(),
             limit=params["limit"],
             max_quarantined=params["max_quarantined"],
+            min_matched=params["min_matched"],
         )
         return {"catalog": name, **counts}
 

@@ -17,12 +17,13 @@ from jobs.base.errors import LookalikeError
 from jobs.base.logs import Progress, section
 from jobs.base.machine import cores
 from jobs.base.text import plain
-from jobs.intake.join import Join, join_labels
-from jobs.intake.kinds import remedy_of
+from jobs.intake.class_folders import class_folders
+from jobs.intake.join import NO_PICTURE, Join, join_labels
+from jobs.intake.kinds import LABELS_LOST, remedy_of
 from jobs.intake.labels import LabelRow, read_class_names, read_labels
 from jobs.intake.listing import Found, Listing, scan
 from jobs.intake.look import Look, look
-from jobs.intake.source import Source, Split
+from jobs.intake.source import INBOX, Source, Split
 from jobs.store.catalog import (
     PASSED_OVER,
     PASSED_OVER_COLUMNS,
@@ -45,6 +46,7 @@ def build_catalog(
     *,
     limit: int | None = None,
     max_quarantined: float = options.MAX_QUARANTINED.default,
+    min_matched: float = options.MIN_MATCHED.default,
 ) -> tuple[str, dict[str, int]]:
     """Write the catalog of ``source`` with what is unmatched; return the catalog's name and the counts.
 
@@ -52,12 +54,13 @@ def build_catalog(
     ``limit`` takes that many files per split, chosen by the hash of their paths: the same
     ones every time.
 
-    Raises LookalikeError if the source holds no picture, a label CSV can't be read,
-    or more than ``max_quarantined`` of the files are quarantined (the catalog is written
-    anyway, so that their reasons can be read).
+    Raises LookalikeError if the source holds no picture, a label CSV can't be read or fewer than
+    ``min_matched`` of its rows fit a picture, or more than ``max_quarantined`` of the files are quarantined
+    (the catalog is written anyway, so that their reasons can be read).
     """
     options.check_option(options.LIMIT, limit)
     options.check_option(options.MAX_QUARANTINED, max_quarantined)
+    options.check_option(options.MIN_MATCHED, min_matched)
     rows: list[Row] = []
     joins: dict[str, Join] = {}
     listings: dict[str, Listing] = {}
@@ -68,7 +71,7 @@ def build_catalog(
             listing = scan(Path(split.pictures), root.apart)
             listings[split.name], files = listing, listing.pictures
             _log_listing(listing)
-            joins[split.name] = _join(split, files)
+            joins[split.name] = _join(split, files, min_matched, listing)
             chosen = _choose(files, limit)
             looks = _look_at(chosen, known)
             for file, its_look in zip(chosen, looks, strict=True):
@@ -121,14 +124,51 @@ def _passed_over(listings: dict[str, Listing]) -> list[tuple[str, str, int, str]
     return rows
 
 
-def _join(split: Split, files: list[Found]) -> Join:
+def _join(split: Split, files: list[Found], min_matched: float, listing: Listing) -> Join:
     relative = [file.relative for file in files]
-    if split.label_rule == "csv" and split.labels:
-        return join_labels(read_labels(Path(split.labels)), relative)
-    if split.label_rule == "class_folders":
-        labels = {name: name.split("/")[-2] for name in relative if "/" in name}
-        return Join(labels, unmatched_files=[name for name in relative if name not in labels])
-    return Join()
+    join = Join()
+    if split.labels:
+        rows = read_labels(Path(split.labels))
+        join = join_labels(rows, relative)
+        _check_fit(split, rows, join, relative, min_matched, listing)
+    elif split.label_rule != "class_folders":
+        return join
+    if split.label_rule in ("auto", "class_folders"):
+        classes = class_folders(relative)
+        _log_classes(classes)
+        # Beside a label file, one folder of all pictures is no class.
+        if not split.labels or len(set(classes.values())) > 1:
+            join.labels = classes | join.labels
+        join.unmatched_files = [name for name in relative if name not in join.labels]
+    return join
+
+
+def _check_fit(
+    split: Split, rows: list[LabelRow], join: Join, files: list[str], min_matched: float, listing: Listing
+) -> None:
+    """Say it if fewer than half of the rows that label something fit a picture."""
+    labelling = [row for row in rows if not row.reason]
+    lost = [row for row in join.unmatched_rows if row.reason == NO_PICTURE]
+    if not files or 2 * len(lost) <= len(labelling):
+        return
+    sentence = (
+        f"{len(lost):,} of the {len(labelling):,} rows of {split.labels} fit no picture: line {lost[0].row} "
+        f"names {plain(lost[0].image)!r}, and a picture is {plain(files[0])!r}"
+    )
+    # In the inbox labels may land before their pictures.
+    if len(labelling) - len(lost) < min_matched * len(labelling) and split.name != INBOX:
+        raise LookalikeError(f"{sentence}: correct the names, or set {options.MIN_MATCHED.name} to 0.")
+    log.warning(sentence)
+    listing.passed_over[LABELS_LOST] += len(lost)
+
+
+def _log_classes(classes: dict[str, str]) -> None:
+    names = sorted(set(classes.values()))
+    if names:
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        log.info(f"{len(names):,} class folders: {shown}")
+    if len(names) == 1:
+        log.warning(f"all pictures in folders are of one class, {names[0]}")
 
 
 def _choose(files: list[Found], limit: int | None) -> list[Found]:
@@ -252,7 +292,9 @@ def _read_source(file: Path) -> Source:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = step_parser("python -m jobs.catalog", __doc__, options.LIMIT, options.MAX_QUARANTINED)
+    parser = step_parser(
+        "python -m jobs.catalog", __doc__, options.LIMIT, options.MAX_QUARANTINED, options.MIN_MATCHED
+    )
     parser.add_argument("--source", type=Path, required=True, help="JSON that python -m jobs.sources wrote")
 
     def step(given: argparse.Namespace) -> dict[str, object]:
@@ -261,6 +303,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             DataRoot.from_env(),
             limit=given.limit,
             max_quarantined=given.max_quarantined,
+            min_matched=given.min_matched,
         )
         return {"catalog": name, **counts}
 

@@ -18,14 +18,12 @@ from jobs.base.text import path_of
 from jobs.intake.folder import folder
 from jobs.intake.named import named_path
 from jobs.intake.sample import VERSION, draw_sample
-from jobs.intake.source import Source
+from jobs.intake.source import INBOX, Source
 from jobs.intake.stanford_cars import stanford_cars
 from jobs.store.root import DataRoot
 from jobs.store.settings import published_settings
 
 log = logging.getLogger(__name__)
-
-INBOX = "inbox"
 
 
 def find_source(

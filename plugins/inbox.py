@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from jobs.base.errors import LookalikeError
-from jobs.intake.folder import LABELS_FILE
+from jobs.intake.folder import label_file
 from jobs.intake.listing import scan
 from jobs.store.root import DataRoot
 
@@ -36,11 +36,9 @@ def snapshot(folder: Path) -> tuple[str, int]:
     digest = hashlib.sha256()
     for file in pictures:
         digest.update(f"{file.relative}\0{file.size_bytes}\0{file.mtime_ns}\0{file.reason}\n".encode())
-    try:
-        labels = (folder / LABELS_FILE).stat()
-        digest.update(f"{labels.st_size}\0{labels.st_mtime_ns}".encode())
-    except FileNotFoundError:
-        pass
+    if folder.is_dir() and (labels := label_file(folder)):
+        status = labels.stat()
+        digest.update(f"{status.st_size}\0{status.st_mtime_ns}".encode())
     return digest.hexdigest(), len(pictures)
 
 

@@ -100,6 +100,17 @@ MAX_QUARANTINED = Option(
     section="Pictures",
     help="Share of unusable pictures above which the run fails.",
 )
+MIN_MATCHED = Option(
+    name="min_matched",
+    default=0.1,
+    kind=float,
+    minimum=0,
+    maximum=1,
+    title="Label rows that fit at least",
+    section="Pictures",
+    help="Share of the label file's rows that have to fit a picture; below it the run fails. In the inbox "
+    "labels may land first.",
+)
 MAX_REMOVED = Option(
     name="max_removed",
     default=0.5,
@@ -314,7 +325,7 @@ DRY_RUN = Option(
 
 QUERY_OPTIONS = (QUERY, K, METHOD, SEED, OVERLAP)
 INDEX_OPTIONS = (
-    *(SOURCE, FOLDER, LABEL_RULE, WITH_TEST, LIMIT, MAX_QUARANTINED, MAX_REMOVED, REPLACE),
+    *(SOURCE, FOLDER, LABEL_RULE, WITH_TEST, LIMIT, MAX_QUARANTINED, MIN_MATCHED, MAX_REMOVED, REPLACE),
     *(WEIGHTS, GEOMETRY, PRECISION, ENGINE, RUNTIME, FORMAT),
     *(RECALL, BUCKET_LENGTH, NUM_HASH_TABLES, CANDIDATES, LSH_SEED),
     *QUERY_OPTIONS,

@@ -16,6 +16,8 @@ from jobs.intake.labels import LabelRow
 Parts = tuple[str, ...]
 """A path's folders and its file."""
 
+NO_PICTURE = "no such picture"
+
 MANY = 1_000
 """Files of one name among which no path is looked for: it would take hours among millions."""
 
@@ -51,7 +53,7 @@ def join_labels(rows: Iterable[LabelRow], files: Iterable[str]) -> Join:
         elif len(matches) == 1:
             claims[matches[0]].append((level, row))
         else:
-            reason = f"{len(matches)} pictures have this name" if matches else "no such picture"
+            reason = f"{len(matches)} pictures have this name" if matches else NO_PICTURE
             join.unmatched_rows.append(LabelRow(row.row, row.image, row.label, reason))
     for file, claim in claims.items():
         exactly = min(level for level, _ in claim)

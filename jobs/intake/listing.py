@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.base.errors import LookalikeError
-from jobs.intake.kinds import PICTURE_SUFFIXES, kind_of_file, kind_of_folder
+from jobs.intake.kinds import LABELS_BELOW, LABELS_FILE, PICTURE_SUFFIXES, kind_of_file, kind_of_folder
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,10 @@ def scan(folder: Path, apart: Collection[Path] = ()) -> Listing:
             if name.startswith("."):
                 continue
             suffix = os.path.splitext(name)[1].lower()
-            if suffix in PICTURE_SUFFIXES:
+            if name.lower() == LABELS_FILE:
+                if directory != str(folder):
+                    listing.passed_over[LABELS_BELOW] += 1
+            elif suffix in PICTURE_SUFFIXES:
                 listing.pictures.append(_found(os.path.join(directory, name), folder, inside))
             else:
                 listing.passed_over[kind_of_file(suffix)] += 1

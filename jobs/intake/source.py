@@ -11,6 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+INBOX = "inbox"
+"""The source that is only the inbox, and the split of every source that holds it."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -21,8 +24,9 @@ class Split:
     """Folder, absolute; every picture file in its tree belongs to the split."""
     labels: str | None = None
     """Label CSV, absolute; None if there is none."""
-    label_rule: Annotated[str, Field(pattern="^(csv|class_folders|none)$")] = "csv"
-    """``csv``: the label CSV; ``class_folders``: the name of the picture's folder; ``none``: unlabelled."""
+    label_rule: Annotated[str, Field(pattern="^(auto|csv|class_folders|none)$")] = "csv"
+    """``csv``: the label CSV; ``class_folders``: the picture's class folder; ``auto``: the label CSV where it
+    names the picture, else the class folder; ``none``: unlabelled."""
 
 
 @dataclass(frozen=True)

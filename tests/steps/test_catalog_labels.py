@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -20,8 +21,9 @@ from jobs.catalog import build_catalog
 from jobs.catalog import main as catalog_main
 from jobs.intake.folder import folder
 from jobs.intake.source import Source, Split
+from jobs.sources import find_source
 from jobs.sources import main as sources_main
-from jobs.store.catalog import read_catalog
+from jobs.store.catalog import passed_over_file, read_catalog
 from jobs.store.root import DataRoot
 from tests.support.pictures import write_picture, write_pictures
 
@@ -168,7 +170,7 @@ def test_folders_name_the_classes(pictures: Path, root: DataRoot) -> None:
     build_catalog(source, root)
     assert labels(root) == {
         ("all", "b.jpg"): "blue",
-        ("all", "c.jpg"): "green",
+        ("all", "c.jpg"): "cars",
         ("all", "a.jpg"): "red",
         ("all", "top.jpg"): None,
     }
@@ -184,10 +186,62 @@ def test_label_rule_is_found_or_chosen(pictures: Path) -> None:
     labels_csv = write_labels(pictures / "labels.csv", [])
     for rule in ("auto", "csv"):
         split = folder(pictures, rule).splits[0]
-        assert (split.label_rule, split.labels) == ("csv", labels_csv)
+        assert (split.label_rule, split.labels) == (rule, labels_csv)
     for rule in ("class_folders", "none"):
         split = folder(pictures, rule).splits[0]
         assert (split.label_rule, split.labels) == (rule, None)
+
+
+def test_a_row_goes_before_the_folder_and_without_a_row_the_folder_holds(
+    pictures: Path, root: DataRoot
+) -> None:
+    for seed, name in enumerate(["cat/a.jpg", "cat/b.jpg", "dog/c.jpg"]):
+        write_picture(pictures / name, seed)
+    write_labels(pictures / "Labels.CSV", [("a.jpg", "tiger")])
+    build_catalog(folder(pictures), root)
+    assert labels(root) == {("all", "a.jpg"): "tiger", ("all", "b.jpg"): "cat", ("all", "c.jpg"): "dog"}
+    build_catalog(folder(pictures, "csv"), root)
+    assert labels(root)["all", "b.jpg"] is None
+
+
+def test_beside_a_label_file_one_folder_of_all_pictures_is_no_class(pictures: Path, root: DataRoot) -> None:
+    write_pictures(pictures / "images", 2)
+    write_labels(pictures / "labels.csv", [("000.jpg", "tiger")])
+    build_catalog(folder(pictures), root)
+    assert labels(root) == {("all", "000.jpg"): "tiger", ("all", "001.jpg"): None}
+
+
+def test_label_files_that_are_not_used_are_said(pictures: Path, root: DataRoot) -> None:
+    write_pictures(pictures / "batch1", 2)
+    write_labels(pictures / "batch1" / "labels.csv", [("000.jpg", "tiger")])
+    build_catalog(folder(pictures), root)
+    assert "label files in sub-folders,1,move their rows" in passed_over_file(root).read_text()
+    for name in ("labels.csv", "LABELS.csv"):
+        write_labels(pictures / name, [("000.jpg", "tiger")])
+    with pytest.raises(LookalikeError, match=r"several label files \(LABELS.csv, labels.csv\): keep one"):
+        folder(pictures)
+
+
+@pytest.mark.parametrize(("fitting", "stops"), [(0, True), (1, False), (5, False), (10, False)])
+def test_labels_that_hardly_fit_stop_the_run_or_are_said(
+    pictures: Path, root: DataRoot, caplog: pytest.LogCaptureFixture, fitting: int, stops: bool
+) -> None:
+    write_pictures(pictures, 10)
+    names = [f"{number:03d}.jpg" if number < fitting else f"IMG {number}.jpg" for number in range(10)]
+    write_labels(pictures / "labels.csv", [(name, "tiger") for name in names])
+    said = f"{10 - fitting} of the 10 rows of {pictures}/labels.csv fit no picture: line {fitting + 2} names "
+    if stops:
+        with pytest.raises(LookalikeError, match=re.escape(said) + ".*, and a picture is '000.jpg': correct"):
+            build_catalog(folder(pictures), root)
+    build_catalog(folder(pictures), root, min_matched=0)
+    assert (said in caplog.text) == (fitting < 5)
+    assert ("label rows that fit no picture" in passed_over_file(root).read_text()) == (fitting < 5)
+
+
+def test_labels_may_land_in_the_inbox_before_their_pictures(root: DataRoot) -> None:
+    write_pictures(root.inbox, 2)
+    write_labels(root.inbox / "labels.csv", [("later.jpg", "tiger")])
+    build_catalog(find_source("inbox", root), root)
 
 
 def test_unlabelled_folder_has_no_labels_and_misses_none(pictures: Path, root: DataRoot) -> None:
