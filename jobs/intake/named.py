@@ -8,7 +8,6 @@ from pathlib import Path
 from jobs.base.errors import LookalikeError
 from jobs.base.text import path_of, plain
 from jobs.store.root import DataRoot
-from jobs.store.settings import published_settings
 
 ROOTS = "LOOKALIKE_ROOTS"
 """Folders, with ``:`` between them. Unset, as for who runs a step by hand, every path may be named."""
@@ -35,6 +34,9 @@ def named_path(text: str, root: DataRoot | None = None) -> Path:
 
 
 def _published_folder(root: DataRoot) -> list[Path]:
+    # Only forms need it; the embedding process names its weights, too.
+    from jobs.store.settings import published_settings
+
     try:
         settings = published_settings(root)
     except LookalikeError:  # said where the settings are used

@@ -25,9 +25,10 @@ REDUCED = (32, 64, 96)
 TABLES = (48, 64, 96, 128)
 WIDTHS = (0.5, 0.75, 1.0)
 """Bucket lengths tried, in the projected distance between k-th nearest neighbours."""
-LEAST_SCALE = 1 / 8
-"""What a bucket length is measured by is at least this share of the distance between any two pictures. It is
-half of it or more, unless most pictures have k copies: then k-th neighbours are as near as 0."""
+COPIES = 1 / 64
+"""K-th neighbours nearer than this share of the distance between any two pictures are copies."""
+SCALE = 1 / 8
+"""The share of that distance by which bucket lengths are measured then."""
 ALIKE = 1e-5
 """Vectors of length 1 that differ less than this are alike, up to rounding: there is nothing to hash."""
 SAMPLE = 20_000
@@ -138,7 +139,8 @@ def choose(
     queries = vectors[:asked]
     true, true_of_few = nearest_others(vectors, queries, k), nearest_others(few, queries, k)
     to_kth = float(np.median(np.linalg.norm(queries - vectors[true[:, -1]], axis=1)))
-    scale = max(to_kth, LEAST_SCALE * spread(vectors))
+    apart = spread(vectors)
+    scale = to_kth if to_kth > COPIES * apart else SCALE * apart
     disjoint = can_split(len(vectors))
     best, least_cost = None, math.inf
     for dimension in reduced_dimensions(sample.shape[1]):

@@ -14,6 +14,9 @@ from jobs.lsh.sketch import Floats
 NEAR = 0.5
 """Two pictures nearer than this share of the usual distance to another picture are near-duplicates."""
 
+JUMP = 4
+"""Behind a picture's copies the distance to the next picture is at least so many times as large."""
+
 Pairs = dict[tuple[int, int], float]
 """Rows of two pictures, the lower one first -> their Euclidean distance."""
 
@@ -37,9 +40,9 @@ def near_duplicates(neighbours: NDArray[Any], distances: Floats) -> tuple[float,
 def _usual(distances: Floats) -> float:
     """The median distance from a picture to the nearest one that is no copy of it.
 
-    Where most pictures have copies, the nearest is a copy; after the copies the distance jumps.
+    Where most pictures have copies, the nearest is a copy.
     """
-    jumps = distances[:, 1:] > distances[:, :-1] / NEAR
+    jumps = distances[:, 1:] > distances[:, :-1] * JUMP
     after = (jumps * np.arange(1, distances.shape[1])).max(axis=1, initial=0)
     return float(np.median(distances[np.arange(len(distances)), after]))
 

@@ -162,7 +162,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_folder_is_refused(tmp_path: Path) -> None:
-    assert "can't be read (Is a directory)" in refusal(tmp_path)
+    assert "are not a file of at most 4 GB" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(

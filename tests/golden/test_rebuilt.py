@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from jobs.base.options import INDEX_OPTIONS
 from jobs.calibrate import calibrate_vectors
 from jobs.gallery import lay_out_gallery
 from jobs.index import LshParams, build_index
@@ -16,6 +15,7 @@ from jobs.neighbours import store_neighbours
 from jobs.publish import publish
 from jobs.report import write_report
 from jobs.store.root import DataRoot
+from jobs.store.settings import published_settings
 from jobs.vectors import assemble_vectors
 from tests.golden.make import CURRENT
 from tests.golden.test_current import CALIBRATION, FINGERPRINT, VECTORS, VERSION
@@ -47,6 +47,7 @@ def test_steps_make_again_what_is_damaged(
     damage: Callable[[Path], None], files: str, tmp_path: Path, spark: object
 ) -> None:
     root = DataRoot(Path(shutil.copytree(CURRENT, tmp_path / "data")))
+    settings = published_settings(root)
     before = {name: reader(root) for name, reader in READERS.items() if name != "published"}
     (file,) = root.root.glob(files)
     damage(file)
@@ -56,7 +57,6 @@ def test_steps_make_again_what_is_damaged(
     store_neighbours(root, index.version)
     lay_out_gallery(root, index.version)
     write_report(root, index.version)
-    settings = {option.name: option.default for option in INDEX_OPTIONS}
-    publish(root, index.version, run="again", settings={"params": settings})
+    publish(root, index.version, run="again", settings=settings)
     assert (vectors.name, calibration.name, index.version) == (VECTORS, CALIBRATION, VERSION)
     assert {name: READERS[name](root) for name in before} == before
