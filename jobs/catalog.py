@@ -17,14 +17,15 @@ from jobs.base.errors import LookalikeError
 from jobs.base.logs import Progress, section
 from jobs.base.machine import cores
 from jobs.base.text import plain
-from jobs.intake.class_folders import class_folders
-from jobs.intake.join import NO_PICTURE, Join, join_labels
-from jobs.intake.kinds import LABELS_LOST, remedy_of
-from jobs.intake.labels import LabelRow, read_class_names, read_labels
+from jobs.intake.join import Join
+from jobs.intake.kinds import remedy_of
+from jobs.intake.labelling import label_pictures
+from jobs.intake.labels import LabelRow, read_class_names
 from jobs.intake.listing import Found, Listing, scan
 from jobs.intake.look import Look, look
-from jobs.intake.source import INBOX, Source, Split
+from jobs.intake.source import Source, Split
 from jobs.store.catalog import (
+    LABELS_TOLD,
     PASSED_OVER,
     PASSED_OVER_COLUMNS,
     Row,
@@ -54,9 +55,9 @@ def build_catalog(
     ``limit`` takes that many files per split, chosen by the hash of their paths: the same
     ones every time.
 
-    Raises LookalikeError if the source holds no picture, a label CSV can't be read or fewer than
-    ``min_matched`` of its rows fit a picture, or more than ``max_quarantined`` of the files are quarantined
-    (the catalog is written anyway, so that their reasons can be read).
+    Raises LookalikeError if the source holds no picture, a label CSV can't be read or fits less than
+    ``min_matched`` of both its rows and the pictures, or more than ``max_quarantined`` of the files are
+    quarantined (the catalog is written anyway, so that their reasons can be read).
     """
     options.check_option(options.LIMIT, limit)
     options.check_option(options.MAX_QUARANTINED, max_quarantined)
@@ -71,7 +72,8 @@ def build_catalog(
             listing = scan(Path(split.pictures), root.apart)
             listings[split.name], files = listing, listing.pictures
             _log_listing(listing)
-            joins[split.name] = _join(split, files, min_matched, listing)
+            relative = [file.relative for file in files]
+            joins[split.name] = label_pictures(split, relative, class_names, min_matched)
             chosen = _choose(files, limit)
             looks = _look_at(chosen, known)
             for file, its_look in zip(chosen, looks, strict=True):
@@ -88,6 +90,9 @@ def build_catalog(
     counts, beside = _findings(rows, joins)
     counts["unknown_classes"] = unknown
     counts["links_to_folders"] = sum(len(listing.links) for listing in listings.values())
+    beside[LABELS_TOLD] = "".join(
+        f"split {name}: {told}\n" for name, join in joins.items() for told in join.told
+    ).encode()
     beside[PASSED_OVER] = csv_of(PASSED_OVER_COLUMNS, _passed_over(listings))
     described = json.dumps({"source": source.name, **counts}, indent=2, ensure_ascii=False) + "\n"
     name = write_catalog(rows, root, {**beside, "counts.json": described.encode()})
@@ -122,53 +127,6 @@ def _passed_over(listings: dict[str, Listing]) -> list[tuple[str, str, int, str]
         rows += [(split, kind, count, remedy_of(kind)) for kind, count in listing.passed_over.most_common()]
         rows += [(split, f"link to a folder: {link}", 1, LINKS_REMEDY) for link in listing.links]
     return rows
-
-
-def _join(split: Split, files: list[Found], min_matched: float, listing: Listing) -> Join:
-    relative = [file.relative for file in files]
-    join = Join()
-    if split.labels:
-        rows = read_labels(Path(split.labels))
-        join = join_labels(rows, relative)
-        _check_fit(split, rows, join, relative, min_matched, listing)
-    elif split.label_rule != "class_folders":
-        return join
-    if split.label_rule in ("auto", "class_folders"):
-        classes = class_folders(relative)
-        _log_classes(classes)
-        # Beside a label file, one folder of all pictures is no class.
-        if not split.labels or len(set(classes.values())) > 1:
-            join.labels = classes | join.labels
-        join.unmatched_files = [name for name in relative if name not in join.labels]
-    return join
-
-
-def _check_fit(
-    split: Split, rows: list[LabelRow], join: Join, files: list[str], min_matched: float, listing: Listing
-) -> None:
-    """Say it if fewer than half of the rows that label something fit a picture."""
-    labelling = [row for row in rows if not row.reason]
-    lost = [row for row in join.unmatched_rows if row.reason == NO_PICTURE]
-    if not files or 2 * len(lost) <= len(labelling):
-        return
-    sentence = (
-        f"{len(lost):,} of the {len(labelling):,} rows of {split.labels} fit no picture: line {lost[0].row} "
-        f"names {plain(lost[0].image)!r}, and a picture is {plain(files[0])!r}"
-    )
-    # In the inbox labels may land before their pictures.
-    if len(labelling) - len(lost) < min_matched * len(labelling) and split.name != INBOX:
-        raise LookalikeError(f"{sentence}: correct the names, or set {options.MIN_MATCHED.name} to 0.")
-    log.warning(sentence)
-    listing.passed_over[LABELS_LOST] += len(lost)
-
-
-def _log_classes(classes: dict[str, str]) -> None:
-    names = sorted(set(classes.values()))
-    if names:
-        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        log.info(f"{len(names):,} class folders: {shown}")
-    if len(names) == 1:
-        log.warning(f"all pictures in folders are of one class, {names[0]}")
 
 
 def _choose(files: list[Found], limit: int | None) -> list[Found]:

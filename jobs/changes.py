@@ -12,7 +12,7 @@ from jobs.base import options
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.base.text import plain
-from jobs.store.catalog import Row, read_catalog, usable_by_split
+from jobs.store.catalog import Row, labelled_first, read_catalog, usable_by_split
 from jobs.store.root import CURRENT, DataRoot, check_fingerprint, copied
 from jobs.store.settings import published_settings
 from jobs.store.versions import BUILT, open_index
@@ -82,7 +82,7 @@ def find_changes(
         new=len(rows.keys() - indexed.keys()),
         gone=len(indexed.keys() - rows.keys()),
         renamed=sum(
-            all(_names(indexed[id_]) != _names(row) for row in rows[id_])
+            all(_names(indexed[id_]) != _names(row) for row in labelled_first(rows[id_]))
             for id_ in indexed.keys() & rows.keys()
         ),
         lacking=len((indexed.keys() & rows.keys()) - copied(root, model["resized"])),

@@ -19,6 +19,7 @@ from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.base.logs import section
 from jobs.search.near_duplicates import first_alike, near_duplicates
+from jobs.store.catalog import read_duplicates
 from jobs.store.gallery import ALL, SCHEMA, check_gallery
 from jobs.store.neighbours import read_neighbours
 from jobs.store.reading import is_whole
@@ -48,6 +49,8 @@ def lay_out_gallery(root: DataRoot, version: str = BUILT) -> Path:
         # It is not read before it is renamed, and it is made again after a crash.
         database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + SCHEMA)
         _fill(database, index)
+        copies = _copies(read_duplicates(root, index.manifest()["catalog"]), index.captions())
+        database.executemany("INSERT INTO copies VALUES (?, ?, ?, ?)", copies)
     log.info(f"gallery: {index.gallery_file}")
     return index.gallery_file
 
@@ -83,6 +86,16 @@ def _fill(database: sqlite3.Connection, index: Index) -> None:
 def _caption(picture: dict[str, Any]) -> tuple[str, str, str, str | None, str | None]:
     path = picture["path"]
     return picture["id"], path, path.rpartition("/")[2], picture["label"], picture["class_name"]
+
+
+def _copies(
+    duplicates: list[dict[str, str]], captions: list[dict[str, Any]]
+) -> Iterator[tuple[int, str, str, str | None]]:
+    rows = {picture["id"]: row for row, picture in enumerate(captions)} if duplicates else {}
+    for file in duplicates:
+        row, path = rows.get(file["id"]), file["path"]
+        if row is not None and path != captions[row]["path"]:
+            yield row, path, path.rpartition("/")[2], file["label"] or None
 
 
 def _ranked(neighbours: NDArray[Any], distances: NDArray[Any]) -> Iterator[tuple[int, int, int, float]]:

@@ -63,9 +63,9 @@ LABEL_RULE = Option(
     default="auto",
     kind=str,
     choices={
-        "auto": "labels.csv if there is one, else class folders",
+        "auto": "labels.csv, and class folders where it names no label",
         "csv": "labels.csv in the folder",
-        "class_folders": "the name of the folder a picture lies in",
+        "class_folders": "the first folder on a picture's path that tells classes apart",
         "none": "no labels",
     },
     title="Labels of my folder",
@@ -106,10 +106,10 @@ MIN_MATCHED = Option(
     kind=float,
     minimum=0,
     maximum=1,
-    title="Label rows that fit at least",
+    title="Labels that fit at least",
     section="Pictures",
-    help="Share of the label file's rows that have to fit a picture; below it the run fails. In the inbox "
-    "labels may land first.",
+    help="Share of the label file's rows, or of the pictures, that have to find a partner; below both "
+    "the run fails. In the inbox labels may land first.",
 )
 MAX_REMOVED = Option(
     name="max_removed",

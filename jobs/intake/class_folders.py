@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from jobs.intake.labels import one_spelling
+
 SPLITS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing", "eval"))
 """Folders that part a data set and name no class, in lower case."""
 
@@ -20,5 +22,5 @@ def class_folders(files: Iterable[str]) -> dict[str, str]:
         top = {parts[0] for parts in folders.values() if parts}
         alone = len(top) == 1 and all(len(parts) > 1 for parts in folders.values() if parts)
         if not top or not (alone or all(name.casefold() in SPLITS for name in top)):
-            return {file: parts[0] for file, parts in folders.items() if parts}
+            return {file: one_spelling(parts[0]) for file, parts in folders.items() if parts}
         folders = {file: parts[1:] for file, parts in folders.items()}

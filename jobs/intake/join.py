@@ -31,6 +31,8 @@ class Join:
     unmatched_rows: list[LabelRow] = field(default_factory=list)
     unmatched_files: list[str] = field(default_factory=list)
     duplicate_rows: int = 0
+    told: list[str] = field(default_factory=list)
+    """What people should know of how the labels were found."""
 
 
 def join_labels(rows: Iterable[LabelRow], files: Iterable[str]) -> Join:

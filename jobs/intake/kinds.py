@@ -10,7 +10,6 @@ PICTURE_SUFFIXES = frozenset(
 
 LABELS_FILE = "labels.csv"
 LABELS_BELOW = "label files in sub-folders"
-LABELS_LOST = "label rows that fit no picture"
 
 _FOLDERS = {
     "folders of thumbnails": ("@eadir", "@__thumb", "@transcode", ".@__thumb"),
@@ -67,6 +66,4 @@ def remedy_of(kind: str) -> str:
     """What to do about files or folders of ``kind``; empty if there is nothing to do."""
     if kind == LABELS_BELOW:
         return f"move their rows into the {LABELS_FILE} at the top"
-    if kind == LABELS_LOST:
-        return "see catalog/unmatched_rows.csv in the data root, and correct the names"
     return _FILES[kind][0] if kind in _FILES else ""

@@ -120,9 +120,14 @@ def clean_labels(rows: list[LabelRow]) -> list[LabelRow]:
     ]
 
 
+def one_spelling(name: str) -> str:
+    """``name`` with its accents composed, one space for white space, and without what isn't seen."""
+    seen = "".join(char for char in normalize("NFC", name) if category(char) != "Cf")
+    return re.sub(r"[^\S\n]+", " ", seen).strip()
+
+
 def _clean(label: str) -> str:
-    seen = "".join(char for char in normalize("NFC", label) if category(char) != "Cf")
-    label = re.sub(r"[^\S\n]+", " ", seen).strip()
+    label = one_spelling(label)
     if whole := re.fullmatch(r"([+-]?[0-9]+)\.0+", label):
         return whole[1]
     return "" if label.casefold() in MISSING else label

@@ -48,6 +48,7 @@ SCHEMA = pa.schema(
 """``status`` is ``ok`` or ``quarantined``; ``reason`` says why the latter. ``id`` is the
 content hash, null if a file could not be read."""
 
+LABELS_TOLD = "labels.txt"
 PASSED_OVER = "passed_over.csv"
 PASSED_OVER_COLUMNS = ("split", "what", "count", "what to do")
 
@@ -77,6 +78,11 @@ def passed_over_file(root: DataRoot) -> Path:
     return root.catalog / PASSED_OVER
 
 
+def labels_told_file(root: DataRoot) -> Path:
+    """Text: what people should know of how labels were found, a sentence a line."""
+    return root.catalog / LABELS_TOLD
+
+
 def catalog_folder(root: DataRoot, name: str = CURRENT) -> Path:
     """The folder of a catalog; it counts as used. Raises LookalikeError if there is none."""
     folder = root.catalog / name_or_pointer(root.catalog, name, "catalog")
@@ -99,6 +105,11 @@ def _read_rows(file: Path) -> list[Row]:
         check_format(file, int(found), FORMAT, REMEDY)
         rows: list[Row] = table.read().to_pylist()
     return rows
+
+
+def labelled_first(copies: Sequence[Row]) -> list[Row]:
+    """Of files with the same bytes those that may stand for all: the labelled ones, else any."""
+    return [row for row in copies if row["label"] is not None] or list(copies)
 
 
 def usable_by_split(rows: Iterable[Row]) -> dict[str, int]:

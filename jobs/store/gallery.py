@@ -18,7 +18,7 @@ from jobs.base.text import spellings
 from jobs.store.documents import FIRST, check_format
 from jobs.store.versions import Index
 
-FORMAT = 2
+FORMAT = 3
 
 ALL = 0
 """The class of all pictures."""
@@ -32,6 +32,11 @@ CREATE TABLE classes (class INTEGER PRIMARY KEY, name TEXT, pictures INTEGER, fo
 CREATE TABLE pictures (
     row INTEGER PRIMARY KEY, id TEXT UNIQUE, path TEXT, file TEXT, label TEXT, class_name TEXT, alike INTEGER
 );
+-- other files with the bytes of a picture, as its catalog has them
+CREATE TABLE copies (row INTEGER, path TEXT, file TEXT, label TEXT);
+CREATE INDEX copies_row ON copies (row);
+CREATE INDEX copies_path ON copies (path);
+CREATE INDEX copies_file ON copies (file);
 CREATE INDEX pictures_path ON pictures (path);
 CREATE INDEX pictures_file ON pictures (file);
 CREATE INDEX pictures_alike ON pictures (alike);
@@ -110,14 +115,22 @@ class Gallery:
     def named(self, text: str) -> list[Row]:
         """The pictures with the path ``text`` or, if there are none, with that file name; at most two.
 
+        A picture has the paths of all its copies.
         A name with its accents in the other form is taken if there is none in this one.
         """
         for column in ("path", "file"):
             for spelling in spellings(text):
-                query = f"SELECT * FROM pictures WHERE {column} = ? LIMIT 2"  # noqa: S608
+                query = (
+                    f"SELECT * FROM pictures WHERE {column} = ?1 OR row IN"  # noqa: S608
+                    f" (SELECT row FROM copies WHERE {column} = ?1) LIMIT 2"
+                )
                 if rows := self._rows(query, spelling):
                     return rows
         return []
+
+    def copies(self, picture: Row) -> list[Row]:
+        """path, label: the other files with the picture's bytes, ascending by path."""
+        return self._rows("SELECT path, label FROM copies WHERE row = ? ORDER BY path", picture["row"])
 
     def captions(self, ids: Sequence[str]) -> dict[str, Row]:
         """Id -> picture, of those that exist."""

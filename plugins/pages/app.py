@@ -144,7 +144,7 @@ def picture(request: Request, root: Root, id_: str, ask: Ask, version: str = CUR
         row = opened.picture(id_)
         if not row:
             raise LookalikeError(f"Index {index.version} holds no such picture: it may have been removed.")
-        neighbours, alike = opened.neighbours(row), opened.alike(row, PAGE)
+        neighbours, alike, copies = opened.neighbours(row), opened.alike(row, PAGE), opened.copies(row)
     return _page(
         request,
         "picture.html",
@@ -154,6 +154,7 @@ def picture(request: Request, root: Root, id_: str, ask: Ask, version: str = CUR
         picture=row,
         neighbours=neighbours,
         alike=alike,
+        copies=copies,
         may_ask=ask,
     )
 
@@ -232,6 +233,7 @@ def quarantine(request: Request, root: Root, page: Annotated[int, Query(ge=1, le
         page=page,
         more=more,
         passed_over=passed_over,
+        labels_told=shelf.labels_told(root),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from jobs.base.errors import LookalikeError
 from jobs.store.answers import ANSWER, MONTAGE, Answer, read_answer
-from jobs.store.catalog import passed_over_file, quarantine_file
+from jobs.store.catalog import labels_told_file, passed_over_file, quarantine_file
 from jobs.store.manifest import Manifest
 from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
 from jobs.store.versions import Index, name_index
@@ -71,6 +71,14 @@ def passed_over(root: DataRoot) -> list[Row]:
     try:
         with passed_over_file(root).open(encoding="utf-8", newline="") as file:
             return list(islice(csv.DictReader(file), 100))
+    except FileNotFoundError:  # of an earlier release, or no catalog yet
+        return []
+
+
+def labels_told(root: DataRoot) -> list[str]:
+    """What the last catalog says of how labels were found."""
+    try:
+        return labels_told_file(root).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:  # of an earlier release, or no catalog yet
         return []
 

@@ -77,6 +77,14 @@ def test_a_copy_under_another_name_is_nothing_new(made: DataRoot, version: str) 
     assert not find_changes(made, FINGERPRINT).anything
 
 
+def test_a_label_of_a_copy_is_a_change(made: DataRoot, version: str) -> None:
+    rows = read_catalog(made)
+    labelled = {**rows[0], "path": "/pictures/copy.jpg", "label": "another"}
+    rows[0]["label"] = None
+    take(made, [*rows, labelled])
+    assert find_changes(made, FINGERPRINT).renamed == 1
+
+
 def test_a_quarantined_picture_has_gone(made: DataRoot, version: str) -> None:
     rows = read_catalog(made)
     rows[0] |= {"status": "quarantined", "reason": "empty file"}

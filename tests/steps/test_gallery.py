@@ -14,15 +14,23 @@ from jobs.base.errors import LookalikeError
 from jobs.gallery import lay_out_gallery
 from jobs.neighbours import STORED, store_neighbours
 from jobs.search.near_duplicates import first_alike
+from jobs.store.catalog import csv_of, read_catalog, write_catalog
 from jobs.store.gallery import ALL, Gallery, open_gallery
 from jobs.store.root import DataRoot
 from jobs.store.versions import BUILT, Index, open_index
 from tests.support.shapes import Shape
-from tests.support.synthetic import make_index, make_root, picture_id, unit_vectors
+from tests.support.synthetic import BESIDE, make_index, make_root, picture_id, unit_vectors
 
 PICTURES, CLASSES, PAGE = 150, 10, 60
 COPIES = {120: 10, 130: 10}
 """Pictures that are nearly the same as an earlier one."""
+
+SAME_BYTES = [
+    (picture_id(7), "/pictures/00007.jpg", "7", True),
+    (picture_id(7), "/pictures/copy.jpg", "6", True),
+    (picture_id(7), "/pictures/a copy.jpg", "", True),
+    (picture_id(999), "/pictures/gone.jpg", "", False),
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +39,8 @@ def index(tmp_path_factory: pytest.TempPathFactory, spark: object, shape: Shape)
     for copy, first in COPIES.items():
         vectors[copy] = vectors[first] + 1e-3
     root, _ = make_root(tmp_path_factory.mktemp("gallery"), PICTURES, vectors=vectors)
+    duplicates = csv_of(("id", "path", "label", "conflict"), SAME_BYTES)
+    write_catalog(read_catalog(root), root, {**BESIDE, "duplicates.csv": duplicates})
     make_index(root)
     with pytest.raises(LookalikeError, match="run the step neighbours first"):
         lay_out_gallery(root)
@@ -142,3 +152,14 @@ def test_chains_of_pairs_are_one_group() -> None:
     pairs = {(1, 4): 0.1, (2, 4): 0.1, (0, 5): 0.1}
     assert first_alike(pairs, 7).tolist() == [0, 1, 1, 3, 1, 0, 6]
     assert first_alike({}, 3).tolist() == [0, 1, 2]
+
+
+def test_all_paths_of_a_picture_are_known_and_each_names_it(gallery: Gallery) -> None:
+    picture = gallery.picture(picture_id(7))
+    assert picture is not None
+    assert gallery.copies(picture) == [
+        {"path": "/pictures/a copy.jpg", "label": None},
+        {"path": "/pictures/copy.jpg", "label": "6"},
+    ]
+    for name in ("/pictures/copy.jpg", "copy.jpg", "/pictures/00007.jpg"):
+        assert [found["id"] for found in gallery.named(name)] == [picture_id(7)]

@@ -50,6 +50,23 @@ def test_only_usable_pictures_are_taken_one_row_a_content(tmp_path: Path) -> Non
     assert read_vectors(vectors).keys() == {picture_id(number) for number in range(12) if number != 3}
 
 
+def test_a_labelled_file_stands_for_its_copies(tmp_path: Path) -> None:
+    root, _ = make_root(tmp_path, 3)
+    rows = read_catalog(root)
+    rows[1].update(label=None, class_name=None)
+    rows += [
+        {**rows[1], "path": f"/pictures/{name}.jpg", "label": label, "class_name": label}
+        for name, label in (("a", None), ("c", "later"), ("b", "first"))
+    ]
+    take(root, rows)
+    vectors = assemble_vectors(root, FINGERPRINT)
+    with spark_session("test") as spark:
+        taken = spark.read.parquet(str(vectors.pictures)).where(f"id = '{picture_id(1)}'").collect()
+    assert [(row["path"], row["label"], row["class_name"]) for row in taken] == [
+        ("/pictures/b.jpg", "first", "first")
+    ]
+
+
 def test_equal_input_is_assembled_once_and_again_with_a_new_label(tmp_path: Path) -> None:
     root, _ = make_root(tmp_path, 12)
     first = assemble_vectors(root, FINGERPRINT)
