@@ -16,7 +16,7 @@ from jobs.base.atomic import sweep
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.locks import one_at_a_time
 from jobs.base.logs import Progress
-from jobs.embedding.backbones import DEFAULT, RESNET18
+from jobs.embedding.backbones import DEFAULT
 from jobs.embedding.engine import Engine, embed_here
 from jobs.embedding.model import Model
 from jobs.embedding.shards import Picture
@@ -78,7 +78,6 @@ def _embed(
     sweep(store.folder)
     shutil.rmtree(scratch, ignore_errors=True)
     store.describe(model.description)
-    _take_over_resized(root, model)
     copies: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row["status"] == "ok":
@@ -134,14 +133,6 @@ def _counted_again(beside: dict[str, bytes], rows: list[Row]) -> dict[str, bytes
     counts = json.loads(beside["counts.json"])
     counts["quarantined"] = sum(row["status"] == "quarantined" for row in rows)
     return {**beside, "counts.json": (json.dumps(counts, indent=2, ensure_ascii=False) + "\n").encode()}
-
-
-def _take_over_resized(root: DataRoot, model: Model) -> None:
-    """Up to 0.1 the resized copies, all for ResNet-18, were in a folder named by the geometry only."""
-    earlier, now = root.resized / model.geometry, root.resized / model.resized
-    if model.backbone is RESNET18 and earlier.is_dir() and not now.exists():
-        earlier.rename(now)
-        log.info(f"moved the resized copies from {earlier} to {now}")
 
 
 def _quarantine(row: Row, reason: str) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 from jobs.base.atomic import staged_file
 from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
-from jobs.intake.decode import BadPictureError, open_picture, to_rgb
+from jobs.intake.colour import to_srgb
+from jobs.intake.decode import BadPictureError, open_picture, profile_of, to_rgb
 from jobs.store.root import DataRoot
 
-MAX_PIXELS = 50_000_000
 SIDE = 1_024
 """Larger pictures are made smaller, to about four times what the network sees."""
-MEMORY, SECONDS = 2 << 30, 20
+MEMORY, SECONDS = 3 << 30, 30
 
 
 def keep_upload(content: bytes, root: DataRoot) -> Path:
@@ -30,13 +30,12 @@ def keep_upload(content: bytes, root: DataRoot) -> Path:
     """
     try:
         with open_picture(io.BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise BadPictureError(f"larger than {MAX_PIXELS // 1_000_000} million pixels")
-            image.draft("RGB", (SIDE, SIDE))
+            profile = profile_of(image)
             picture = to_rgb(image)
     except BadPictureError as error:
         raise LookalikeError(f"The picture can't be used: {error}.") from error
     picture.thumbnail((SIDE, SIDE))
+    picture = to_srgb(picture, profile)
     target = root.uploads / f"uploaded-{uuid.uuid4().hex[:12]}.jpg"
     with staged_file(target) as staging:
         picture.save(staging, "JPEG", quality=92)

@@ -10,6 +10,7 @@ from typing import TypedDict
 from jobs.base import options
 from jobs.embedding.backbones import Backbone
 from jobs.embedding.weights import Weights
+from jobs.intake.decode import DECODING
 from jobs.store.embeddings import Embedded
 
 RESIZED_QUALITY = 90
@@ -22,6 +23,7 @@ class _Comparable(TypedDict):
     architecture: str
     layer: str
     weights_sha256: str
+    decoding: int
     geometry: str
     resize: str
     precision: str
@@ -43,6 +45,7 @@ class Model:
             "architecture": self.backbone.name,
             "layer": self.backbone.layer,
             "weights_sha256": self.weights.sha256,
+            "decoding": DECODING,
             "geometry": self.geometry,
             "resize": "bilinear, antialiased, 8 bits",
             "precision": self.precision,
@@ -65,7 +68,7 @@ class Model:
             of = f"-of-{self.backbone.crop}"
         elif self.geometry == "pad":
             of = "-on-" + "".join(f"{round(255 * mean):02x}" for mean in self.backbone.mean)
-        return f"{self.geometry}-{side}{of}-bilinear-q{RESIZED_QUALITY}"
+        return f"{self.geometry}-{side}{of}-bilinear-q{RESIZED_QUALITY}-d{DECODING}"
 
     @property
     def description(self) -> Embedded:

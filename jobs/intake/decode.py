@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 import zlib
@@ -10,18 +11,44 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+import pillow_heif
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+from PIL.GifImagePlugin import GifImageFile
+
+from jobs.base.errors import LookalikeError
+from jobs.intake.colour import to_srgb
+from jobs.intake.depth import to_8_bits
+
+DECODING = 2
+"""A higher number for every change of the pixels that a file is decoded to: embeddings depend on it."""
 
 MAX_PIXELS = 100_000_000
 """Width x height above which a picture is treated as a decompression bomb."""
+MAX_PIXELS_VARIABLE = "LOOKALIKE_MAX_PIXELS"
+"""The environment variable that sets another limit."""
+SCALED_LIMIT = 2.5
+"""How many times as many pixels a JPEG may have: it is decoded at a smaller scale."""
+SCALED_ABOVE = 50_000_000
+"""Width x height above which a JPEG is decoded at 1/2, 1/4 or 1/8."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 """What is decoded, whatever the file's name; Pillow's other decoders are not used."""
 
 # Otherwise Pillow loads half of its decoders on first use, which is not thread-safe.
 Image.init()
+pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
-# Pictures over MAX_PIXELS are refused below, so Pillow's own warning has nothing to add.
+
+def _pass_over(stream: PngImagePlugin.PngStream, position: int, length: int) -> bytes:
+    assert stream.fp is not None  # it is open
+    return ImageFile._safe_read(stream.fp, length)
+
+
+# A PNG's texts say nothing of its pixels, and Pillow refuses pictures whose texts are long.
+for _chunk in ("tEXt", "zTXt", "iTXt"):
+    setattr(PngImagePlugin.PngStream, f"chunk_{_chunk}", _pass_over)
+
+# Larger pictures are refused below, so Pillow's own warning has nothing to add.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 # What Pillow's decoders raise on broken files; each was seen or is in their plugin contract.
@@ -34,10 +61,9 @@ _DECODER_ERRORS = (
     KeyError,
     EOFError,
     OverflowError,
-    MemoryError,
+    RuntimeError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 
@@ -79,20 +105,60 @@ def read_header(file: BinaryIO) -> Header:
 def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
     """Open a picture of an accepted format and size; its pixels are not decoded yet.
 
-    Errors of the decoders inside the block become BadPictureError with the reason.
+    Errors of the decoders inside the block become BadPictureError with the reason. Raises LookalikeError if
+    the limit that the environment sets is no number.
     """
+    # Pillow would refuse large JPEGs, though they are decoded at a smaller scale.
+    Image.MAX_IMAGE_PIXELS = int(SCALED_LIMIT * max_pixels())
     try:
         with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise BadPictureError(f"too large: {image.width} x {image.height} pixels")
+            limit = max_pixels() * (SCALED_LIMIT if is_jpeg(image) else 1)
+            if image.width * image.height > limit:
+                raise BadPictureError(
+                    f"too large: {image.width} x {image.height} pixels, and at most {limit:,.0f} are decoded"
+                )
             yield image
     except UnidentifiedImageError as error:
         raise BadPictureError("not a picture of a known format") from error
     except Image.DecompressionBombError as error:
         raise BadPictureError("too large: more pixels than are decoded") from error
+    except MemoryError as error:
+        raise BadPictureError("cannot be decoded: it takes more memory than there is") from error
     except _DECODER_ERRORS as error:
-        text = " ".join(str(error).split())[:120]
-        raise BadPictureError(f"cannot be decoded: {text or type(error).__name__}") from error
+        raise BadPictureError("cannot be decoded: the file is cut off, damaged or of a rare kind") from error
+
+
+def max_pixels() -> int:
+    """Width x height that a picture may have. Raises LookalikeError if the environment sets no number."""
+    given = os.environ.get(MAX_PIXELS_VARIABLE)
+    if given is None:
+        return MAX_PIXELS
+    if not (given.isdecimal() and int(given)):
+        raise LookalikeError(
+            f"{MAX_PIXELS_VARIABLE} is {given!r}: set it to a number of pixels, 100000000 say."
+        )
+    return int(given)
+
+
+def is_jpeg(image: Image.Image) -> bool:
+    """Whether the first picture in the file is a JPEG; phones put several into one file (MPO)."""
+    return image.format in ("JPEG", "MPO")
+
+
+def scale(image: Image.Image) -> int:
+    """By how much a JPEG is made smaller while it is decoded: 1, 2, 4 or 8."""
+    pixels = image.width * image.height
+    return next((scale for scale in (1, 2, 4) if pixels <= SCALED_ABOVE * scale**2), 8)
+
+
+def profile_of(image: Image.Image) -> bytes | None:
+    """The ICC profile of an opened picture, if ``to_rgb`` leaves its pixels in the profile's colours."""
+    profile: bytes | None = image.info.get("icc_profile")
+    if not profile or image.mode == "CMYK":
+        return None
+    # A profile of grey says nothing of colours, nor the other way round.
+    grey = image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
+    return profile if (profile[16:20] == b"GRAY") == grey else None
 
 
 def orientation(image: Image.Image) -> object:
@@ -106,20 +172,31 @@ def orientation(image: Image.Image) -> object:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Decode the first frame of an opened picture to upright RGB, 8 bits per channel.
 
-    EXIF orientation is applied, transparency is put on white, 16-bit values are scaled.
-    Raises BadPictureError if pixels have no stated range.
+    EXIF orientation is applied, transparency is put on white, grey of more bits is scaled by ``to_8_bits``.
+    Colours are those of the picture's profile, but CMYK is made sRGB: see ``profile_of``. A JPEG is decoded
+    at 1/``scale``.
     """
+    if is_jpeg(image):
+        times = scale(image)
+        image.draft(None, (image.width // times, image.height // times))
+    frame = image.tile[0].extents if isinstance(image, GifImageFile) and image.tile else None
     image.load()
+    if frame and frame != (0, 0, *image.size):
+        image = _on_white(image.crop(frame), image.size, frame)
     if (turn := _TURNS.get(orientation(image))) is not None:
         image = image.transpose(turn)
-    if image.mode.startswith("I"):
-        # Pillow clips 16-bit and 32-bit grey to 255; scale by the 16 bits that files hold.
-        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-        # A transparent grey given in 16 bits means nothing among 8-bit values.
-        image.info.pop("transparency", None)
-    elif image.mode == "F":
-        raise BadPictureError("cannot be decoded: floating-point pixels have no stated range")
+    if image.mode == "CMYK":
+        return to_srgb(image, image.info.get("icc_profile"))
+    if image.mode.startswith("I") or image.mode == "F":
+        # Without what its info says: a transparent grey given in 16 bits means nothing among 8-bit values.
+        image = to_8_bits(image)
     if image.has_transparency_data:
-        ground = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(ground, image.convert("RGBA"))
+        image = _on_white(image, image.size, (0, 0, *image.size))
     return image.convert("RGB")
+
+
+def _on_white(image: Image.Image, size: tuple[int, int], where: tuple[int, int, int, int]) -> Image.Image:
+    ground = Image.new("RGB", size, "white")
+    pasted = image.convert("RGBA")
+    ground.paste(pasted, where, pasted)
+    return ground

@@ -5,7 +5,10 @@ from __future__ import annotations
 from fnmatch import fnmatch
 
 PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
+        *(".tif", ".tiff", ".heic", ".heif", ".hif", ".avif"),
+    )
 )
 
 LABELS_FILE = "labels.csv"
@@ -25,8 +28,6 @@ _FOLDERS = {
 
 _CONVERT = "convert them to JPEG"
 _FILES = {
-    "HEIC pictures": (_CONVERT, (".heic", ".heif", ".hif")),
-    "AVIF pictures": (_CONVERT, (".avif",)),
     "JPEG XL pictures": (_CONVERT, (".jxl",)),
     "JPEG 2000 pictures": (_CONVERT, (".jp2", ".j2k", ".jpf", ".jpx", ".jpc")),
     "RAW pictures": (

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NotRequired
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +44,8 @@ class Embedded(TypedDict):
     weights: str
     """``imagenet``, ``random`` or a path."""
     weights_sha256: str
+    decoding: NotRequired[int]
+    """How files are decoded to pixels; up to 0.1 it had no number."""
     geometry: str
     resize: str
     precision: str

@@ -14,8 +14,8 @@ from jobs.store.gallery import open_gallery
 from jobs.store.root import PROJECT, DataRoot
 from jobs.store.versions import name_index
 
-MAX_BYTES = 20_000_000
-PATIENCE_S = 30.0
+MAX_BYTES = 100_000_000
+PATIENCE_S = 40.0
 AT_ONCE = asyncio.Semaphore(2)
 """Limits how many pictures are decoded at once."""
 

@@ -134,9 +134,9 @@ def test_weights_are_of_one_backbone(tmp_path: Path, backbone: Backbone) -> None
 def test_folders_of_resized_copies_are_named_by_all_that_their_pixels_depend_on() -> None:
     names = {geometry: Model(RESNET18, NOTHING, geometry).resized for geometry in GEOMETRIES}
     assert names == {
-        "squash": "squash-224-bilinear-q90",
-        "crop": "crop-224-of-256-bilinear-q90",
-        "pad": "pad-224-on-7c7468-bilinear-q90",
+        "squash": "squash-224-bilinear-q90-d2",
+        "crop": "crop-224-of-256-bilinear-q90-d2",
+        "pad": "pad-224-on-7c7468-bilinear-q90-d2",
     }
 
 
@@ -172,19 +172,20 @@ def test_precision_and_weights_leave_the_copies_as_they_are() -> None:
     assert first.fingerprint != other.fingerprint
 
 
-def test_fingerprint_is_what_it_always_was() -> None:
-    """Embeddings of earlier releases are found again: neither the keys nor their values may change."""
+def test_fingerprint_is_what_it_was() -> None:
+    """Embeddings are found again: no key and no value changes but with what it stands for."""
     told = {
         "architecture": "resnet18",
         "layer": "avgpool",
         "weights_sha256": "0" * 64,
+        "decoding": 2,
         "geometry": "squash",
         "resize": "bilinear, antialiased, 8 bits",
         "precision": "fp32",
         "dimension": 512,
     }
     expected = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-    assert Model(RESNET18, NOTHING, "squash", "fp32").fingerprint == expected == "d8fd0f10d2b78fd8"
+    assert Model(RESNET18, NOTHING, "squash", "fp32").fingerprint == expected == "c279c3d92840657c"
     assert Model(RESNET18, NOTHING).fingerprint == expected  # by default
 
 
@@ -199,7 +200,7 @@ def test_description_names_the_model_for_people() -> None:
     assert told["architecture"] == "toy"
     assert (told["title"], told["licence"]) == ("Toy", "none")
     assert (told["side"], told["dimension"], told["layer"]) == (32, 8, "pool")
-    assert told["resized"] == "squash-32-bilinear-q90"
+    assert told["resized"] == "squash-32-bilinear-q90-d2"
     assert told["fingerprint"] == toy_model().fingerprint
 
 
@@ -252,17 +253,6 @@ def test_two_backbones_share_a_root_and_leave_each_others_work_alone(
                 assert copy.size == (backbone.side, backbone.side)
         assert len(list((root.resized / model.resized).rglob("*.jpg"))) == PICTURES
         assert_is_embedded_alike(root, model, files, tmp_path / "query.jpg")
-
-
-def test_copies_of_the_first_release_are_no_other_backbones(tmp_path: Path) -> None:
-    """They are all ResNet-18's, though the folder does not say so."""
-    root = DataRoot(tmp_path / "data")
-    (root.resized / "squash").mkdir(parents=True)
-    write_pictures(tmp_path / "pictures", 1)
-    build_catalog(folder(tmp_path / "pictures"), root)
-    assert embed_catalog(root, toy_model(), embed_inside)["embedded"] == 1
-    assert {path.name for path in root.resized.iterdir()} == {"squash", toy_model().resized}
-    assert list((root.resized / "squash").iterdir()) == []
 
 
 def store_of(root: DataRoot, model: Model) -> EmbeddingStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 from torchvision import transforms
 from torchvision.models import ResNet18_Weights, resnet18
 
@@ -47,7 +48,7 @@ def files(cars: Path) -> list[Path]:
 
 
 def reference(files: Sequence[Path], weights: Path, transform: Transform) -> Floats:
-    """Torchvision's transforms and its network in single precision, on upright pictures of Pillow."""
+    """Torchvision's transforms and its network in single precision, on upright pictures of Pillow in sRGB."""
     network = resnet18(weights=None)
     network.load_state_dict(torch.load(weights, weights_only=True))
     network.fc = torch.nn.Identity()
@@ -64,6 +65,13 @@ def upright(file: Path) -> Image.Image:
     with Image.open(file) as image:
         turned = image.getexif().get(0x0112) == 6
         rgb = image.convert("RGB")
+        if profile := image.info.get("icc_profile"):
+            described = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(
+                image, described, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            assert converted is not None
+            rgb = converted
     return rgb.transpose(Image.Transpose.ROTATE_270) if turned else rgb
 
 
@@ -113,12 +121,18 @@ def nearest(vectors: Floats) -> NDArray[np.int64]:
     return np.argsort(-likeness, axis=1, kind="stable")[:, :NEIGHBOURS]
 
 
+def least(files: Sequence[Path]) -> Floats:
+    """The least cosine: lower where a profile is applied, which is done after resizing, here before."""
+    profiled = np.array(["icc_profile" in Image.open(file).info for file in files])
+    return np.where(profiled, 0.999, 0.9999)
+
+
 def test_embeddings_and_neighbours_are_torchvisions(
-    pixels: list[NDArray[np.uint8]], imagenet_weights: Path, expected: Floats
+    files: list[Path], pixels: list[NDArray[np.uint8]], imagenet_weights: Path, expected: Floats
 ) -> None:
     found = embed(pixels, embedder_of(imagenet_weights))
     assert found.shape == expected.shape == (PICTURES, 512)
-    assert cosines(found, expected).min() >= 0.9999
+    assert (cosines(found, expected) >= least(files)).all()
     assert overlap(found, expected) >= 0.99
 
 
@@ -133,7 +147,7 @@ def test_crop_is_that_of_torchvisions_preset(files: list[Path], imagenet_weights
     some = files[:: PICTURES // CROPPED]
     embedder = embedder_of(imagenet_weights, "crop")
     found = embed([embedder.pixels(file.read_bytes()) for file in some], embedder)
-    assert cosines(found, reference(some, imagenet_weights, CROP)).min() >= 0.9999
+    assert (cosines(found, reference(some, imagenet_weights, CROP)) >= least(some)).all()
 
 
 def test_measures_tell_what_is_not_equal(expected: Floats) -> None:

@@ -39,8 +39,8 @@ from jobs.store.versions import open_index
 from jobs.vectors import assemble_vectors
 from tests.golden.make import CURRENT, MODEL, PICTURES, RUN
 
-FINGERPRINT = "c06b0076cc3085e1"
-VECTORS, CALIBRATION, VERSION = "9698ea165742db3f", "3de0f4863a7a6625", "70fff8472bc624a8"
+FINGERPRINT = "61537b733d2e7f25"
+VECTORS, CALIBRATION, VERSION = "242603c3d37c073e", "8a3bbd3ab362a087", "af3a3ec7c62ff1ad"
 
 
 @pytest.fixture

@@ -14,10 +14,22 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from jobs.embedding.resize import decode
+from jobs.base.errors import LookalikeError
+from jobs.embedding.backbones import RESNET18
+from jobs.embedding.resize import decode, resized
 from jobs.intake.decode import BadPictureError, read_header
 from jobs.intake.look import look
-from tests.support.pictures import ORIENTATION, corrupted, cut_jpeg, encoded, jpeg_that_claims, picture, png
+from tests.support.pictures import (
+    BLUE_FIRST,
+    LINEAR_GREY,
+    ORIENTATION,
+    corrupted,
+    cut_jpeg,
+    encoded,
+    jpeg_that_claims,
+    picture,
+    png,
+)
 
 WHITE, RED, GREEN, BLUE = (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -137,7 +149,7 @@ def test_greyscale_jpeg_and_bilevel_png_become_grey_rgb() -> None:
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
 def test_16_bit_grey_is_scaled_and_not_clipped(format: str) -> None:
     values = np.array([[0, 255, 256, 1000, 32768, 65535]], np.uint16)
-    assert grey_values(encoded(Image.fromarray(values), format)) == [0, 0, 1, 3, 128, 255]
+    assert grey_values(encoded(Image.fromarray(values), format)) == [0, 1, 1, 4, 128, 255]
 
 
 def test_transparent_value_of_16_bit_grey_does_not_whiten_other_greys() -> None:
@@ -210,9 +222,130 @@ def test_photo_with_a_colour_profile_works() -> None:
     assert abs(pixels(content).astype(int) - (180, 90, 40)).max() < 4
 
 
-def test_floating_point_pixels_are_refused_with_a_reason() -> None:
-    content = encoded(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF")
-    assert refusal(content) == "cannot be decoded: floating-point pixels have no stated range"
+@pytest.mark.parametrize(
+    ("values", "greys"),
+    [
+        (np.array([0, 100, 255], np.int32), [0, 100, 255]),
+        (np.array([0, 2048, 4095], np.uint16), [0, 128, 255]),
+        (np.array([0, 16384, 32767], np.int32), [0, 128, 255]),
+        (np.array([291, 500, 694], np.uint16), [73, 125, 173]),
+        (np.array([0, 2**30, 2**31 - 1], np.int32), [0, 128, 255]),
+        (np.array([-32768, 0, 32767], np.int32), [0, 128, 255]),
+        (np.array([0, 0.5, 1], np.float32), [0, 128, 255]),
+        (np.array([0, 100, 255], np.float32), [0, 100, 255]),
+        (np.array([-3, 0, 3], np.float32), [0, 128, 255]),
+        (np.array([0, 4000, 8000], np.float32), [0, 128, 255]),
+        (np.array([0, 0.001, 0.002], np.float32), [0, 128, 255]),
+        (np.array([np.nan, 0.5, np.inf], np.float32), [0, 128, 255]),
+        (np.array([np.nan, np.nan, -np.inf], np.float32), [0, 0, 0]),
+        (np.array([7, 7, 7], np.uint16), [7, 7, 7]),
+        (np.array([0, 0, 0], np.float32), [0, 0, 0]),
+        (np.array([-5, -5, -5], np.int32), [0, 0, 0]),
+    ],
+)
+def test_grey_of_many_bits_and_floats_is_scaled_by_what_it_holds(
+    values: NDArray[np.generic], greys: list[int]
+) -> None:
+    found = grey_values(encoded(Image.fromarray(values[None]), "TIFF"))
+    assert np.abs(np.array(found) - greys).max() <= 1
+
+
+def profiled(image: Image.Image, format: str, profile: bytes, geometry: str = "squash") -> list[int]:
+    """The colour in the middle of what is embedded of a picture of one colour."""
+    square = resized(encoded(image, format, icc_profile=profile), RESNET18, geometry)
+    return [int(value) for value in square[112, 112]]
+
+
+@pytest.mark.parametrize("geometry", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_colours_are_what_the_profile_says(format: str, geometry: str) -> None:
+    image = Image.new("RGB", (32, 16), (255, 0, 0))
+    red, green, blue = profiled(image, format, BLUE_FIRST, geometry)
+    assert red < 20 and green < 20 and blue > 235
+
+
+def test_padding_has_its_own_colour_whatever_the_profile() -> None:
+    content = encoded(Image.new("RGB", (32, 16)), "PNG", icc_profile=BLUE_FIRST)
+    assert resized(content, RESNET18, "pad")[0, 0].tolist() == [124, 116, 104]
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+def test_grey_is_what_its_profile_says(format: str) -> None:
+    half = profiled(Image.new("L", (16, 16), 128), format, LINEAR_GREY)
+    assert half == [188] * 3
+
+
+@pytest.mark.parametrize(
+    "profile", [b"", b"garbage", BLUE_FIRST[:200], BLUE_FIRST[:16] + b"CMYK" + BLUE_FIRST[20:], LINEAR_GREY]
+)
+def test_profiles_that_do_not_fit_are_passed_over(profile: bytes) -> None:
+    assert profiled(Image.new("RGB", (16, 16), (200, 100, 50)), "PNG", profile) == [200, 100, 50]
+
+
+def test_what_lies_outside_a_small_first_frame_is_white() -> None:
+    # A canvas of 4 x 4 whose ground is the palette's blue, and a red frame of 2 x 2 in it.
+    one = Image.new("P", (2, 2), 1)
+    one.putpalette([*BLUE, *RED])
+    small = encoded(one, "GIF")
+    descriptor = small.index(b",\0\0\0\0")
+    content = bytearray(small)
+    content[6:10] = struct.pack("<HH", 4, 4)
+    content[descriptor + 1 : descriptor + 5] = struct.pack("<HH", 1, 1)
+    found = pixels(bytes(content))
+    assert (found[1:3, 1:3] == RED).all()
+    assert (found[0] == WHITE).all() and (found[:, 3] == WHITE).all()
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+def test_texts_of_a_png_are_passed_over_whatever_their_size(kind: bytes) -> None:
+    text = {
+        b"tEXt": b"a\0" + b"x" * 3_000_000,
+        b"zTXt": b"a\0\0" + zlib.compress(bytes(200_000_000)),
+        b"iTXt": b"a\0\1\0\0\0" + zlib.compress(bytes(200_000_000)),
+    }[kind]
+    assert grey_values(png(2, 1, 8, 0, b"\0\x10\x80", extra=(kind, text))) == [16, 128]
+
+
+@pytest.mark.parametrize("format", ["HEIF", "AVIF"])
+def test_what_phones_make_is_decoded_upright(format: str) -> None:
+    image = Image.new("RGB", (64, 32), RED)
+    image.paste(BLUE, (0, 0, 32, 32))
+    exif = image.getexif()
+    exif[ORIENTATION] = 6
+    found = pixels(encoded(image, format, exif=exif.tobytes()))
+    assert found.shape == (64, 32, 3)
+    assert np.abs(found[8, 16].astype(int) - BLUE).max() < 30
+    assert np.abs(found[56, 16].astype(int) - RED).max() < 30
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(("above", "size"), [(60_000, (300, 200)), (20_000, (150, 100)), (4_000, (75, 50))])
+def test_large_jpegs_are_decoded_at_a_smaller_scale(
+    mode: str, above: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = encoded(picture(0, (75, 50)).resize((300, 200)).convert(mode), "JPEG")
+    whole = load(content)
+    monkeypatch.setattr("jobs.intake.decode.SCALED_ABOVE", above)
+    assert decoded_size(content) == size
+    assert header_size(content) == (300, 200)
+    difference = np.asarray(load(content)).astype(int) - np.asarray(whole.resize(size, Image.Resampling.BOX))
+    assert np.abs(difference).mean() < 12
+
+
+@pytest.mark.parametrize(("limit", "taken"), [("384", True), ("383", False)])
+def test_how_large_a_picture_may_be_is_a_setting(
+    limit: str, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOKALIKE_MAX_PIXELS", limit)
+    content = encoded(picture(), "PNG")
+    if taken:
+        assert decoded_size(content) == (24, 16)
+    else:
+        assert refusal(content).startswith("too large: 24 x 16 pixels")
+    assert decoded_size(encoded(picture(0, (24, 39)), "JPEG")) == (24, 39)  # is decoded at a smaller scale
+    monkeypatch.setenv("LOOKALIKE_MAX_PIXELS", "many")
+    with pytest.raises(LookalikeError, match="LOOKALIKE_MAX_PIXELS is 'many': set it to a number"):
+        decode(content)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -223,7 +356,7 @@ def test_floating_point_pixels_are_refused_with_a_reason() -> None:
         png(2**31 - 1, 2**31 - 1, 8, 2),
         png(11_000, 10_000, 8, 2),
         jpeg_that_claims(60_000, 60_000),
-        jpeg_that_claims(11_000, 10_000),
+        jpeg_that_claims(17_000, 16_000),
     ],
     ids=["png", "png-extreme", "png-just-over", "jpeg", "jpeg-just-over"],
 )
@@ -245,11 +378,13 @@ def test_decompression_bomb_is_refused_by_its_header(content: bytes) -> None:
         EOFError,
         OverflowError,
         MemoryError,
+        RuntimeError,
+        RuntimeError,
         struct.error,
         zlib.error,
     ],
 )
-def test_whatever_a_decoder_raises_becomes_one_short_line(
+def test_whatever_a_decoder_raises_becomes_a_reason_for_people(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(image: Image.Image) -> None:
@@ -257,10 +392,10 @@ def test_whatever_a_decoder_raises_becomes_one_short_line(
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
     reason = refusal(encoded(picture(), "PNG"))
-    assert reason.startswith("cannot be decoded: ")
-    assert "broken" in reason
-    assert "\n" not in reason
-    assert len(reason) < 150
+    assert reason in (
+        "cannot be decoded: the file is cut off, damaged or of a rare kind",
+        "cannot be decoded: it takes more memory than there is",
+    )
 
 
 def header_size(content: bytes) -> tuple[int, int]:
@@ -273,7 +408,7 @@ def decoded_size(content: bytes) -> tuple[int, int]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF"])
 def test_corrupt_file_is_a_picture_or_has_a_reason(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a disk or a download did to a file, no other error than BadPictureError comes out."""
     monkeypatch.setattr("jobs.intake.decode.MAX_PIXELS", 1_000_000)  # quick, whatever size a header claims

@@ -24,7 +24,7 @@ from jobs.base.atomic import remove
 from jobs.montage import draw_montage
 from jobs.publish import publish
 from jobs.query import answer
-from jobs.store.catalog import read_catalog
+from jobs.store.catalog import csv_of, read_catalog, write_catalog
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.versions import Index, open_index
 from plugins.links import PREFIX
@@ -32,13 +32,14 @@ from plugins.pages import shelf
 from plugins.pages.app import app
 from plugins.pages.uploads import MAX_BYTES
 from tests.support.airflow_app import people
-from tests.support.pictures import cut_jpeg, encoded, jpeg_that_claims, picture
-from tests.support.synthetic import SIDE, make_index, make_root, picture_id, show_index, take
+from tests.support.pictures import cut_jpeg, encoded, jpeg_that_claims, picture, png
+from tests.support.synthetic import BESIDE, SIDE, make_index, make_root, picture_id, show_index
 
 PICTURES = 70
 HOSTILE_FILE = "<img src=x onerror=alert(1)>.jpg"
 HOSTILE_LABEL = "\"><script>alert('label')</script>"
 RUN = "manual__2026-11-23T02:00:00+00:00"
+TWICE = {HOSTILE_FILE: HOSTILE_LABEL, "a copy.jpg": "<i>another</i>"}
 OURS = {"X-Requested-With": "lookalike"}
 
 
@@ -50,7 +51,13 @@ def root(tmp_path_factory: pytest.TempPathFactory, spark: object) -> DataRoot:
     rows = read_catalog(root)
     rows[0] |= {"path": f"/pictures/{HOSTILE_FILE}", "label": HOSTILE_LABEL, "class_name": HOSTILE_LABEL}
     bad = {"status": "quarantined", "reason": "empty file", "id": None}
-    take(root, [*rows, {**rows[1], **bad, "path": f"/pictures/bad {HOSTILE_FILE}"}])
+    twice = [(picture_id(0), f"/pictures/{name}", label, True) for name, label in TWICE.items()]
+    beside = {
+        **BESIDE,
+        "duplicates.csv": csv_of(("id", "path", "label", "conflict"), twice),
+        "labels.txt": b"split all: 2 classes <b>\n",
+    }
+    write_catalog([*rows, {**rows[1], **bad, "path": f"/pictures/bad {HOSTILE_FILE}"}], root, beside)
     write_whole_version(root, RUN)
     draw_montage(root, answer(root, RUN, query=picture_id(0)))
     return root
@@ -164,7 +171,9 @@ def test_hostile_names_are_shown_as_what_they_are(viewer: TestClient) -> None:
     page = viewer.get(f"{PREFIX}/pictures/{picture_id(0)}").text
     assert "&lt;script&gt;alert(" in page
     assert "&lt;img src=x" in page
-    assert "&lt;img src=x" in viewer.get(f"{PREFIX}/quarantine").text
+    assert "/pictures/a copy.jpg <strong>labelled &lt;i&gt;another&lt;/i&gt;</strong>" in page
+    page = viewer.get(f"{PREFIX}/quarantine").text
+    assert "&lt;img src=x" in page and "<li>split all: 2 classes &lt;b&gt;</li>" in page
 
 
 def test_every_address_in_the_pages_is_there(viewer: TestClient) -> None:
@@ -266,8 +275,8 @@ def test_an_upload_is_encoded_again_under_a_new_name(user: TestClient, root: Dat
         (b"", "The file is empty."),
         (b"<svg onload=alert(1)>", "The picture can't be used: not a picture of a known format."),
         (cut_jpeg(), "The picture can't be used: cannot be decoded: "),
-        (jpeg_that_claims(30_000, 3_000), "The picture can't be used: larger than 50 million pixels."),
-        (jpeg_that_claims(65_000, 65_000), "The picture can't be used: too large"),
+        (png(30_000, 4_000, 8, 2), "The picture can't be used: too large: 30000 x 4000 pixels, and at most "),
+        (jpeg_that_claims(65_000, 65_000), "The picture can't be used: too large: "),
     ],
 )
 def test_a_bad_upload_gets_a_sentence(
@@ -282,7 +291,7 @@ def test_a_bad_upload_gets_a_sentence(
 
 def test_an_upload_above_the_size_limit_is_cut_off(user: TestClient) -> None:
     response = upload(user, b"\xff\xd8" + bytes(MAX_BYTES))
-    assert (response.status_code, response.json()["detail"]) == (413, "The file is larger than 20 MB.")
+    assert (response.status_code, response.json()["detail"]) == (413, "The file is larger than 100 MB.")
 
 
 def test_a_viewer_can_neither_upload_nor_restore_a_version(

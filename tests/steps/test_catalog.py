@@ -22,7 +22,7 @@ from jobs.sources import find_source
 from jobs.store.catalog import Row, catalog_file, passed_over_file, read_catalog, read_counts
 from jobs.store.root import DataRoot
 from plugins.inbox import snapshot
-from tests.support.pictures import jpeg_that_claims, write_picture, write_pictures
+from tests.support.pictures import png, write_picture, write_pictures
 
 COLUMNS = [
     ("id", "string", True),
@@ -144,13 +144,13 @@ def test_a_file_that_is_not_a_picture_is_quarantined_with_its_reason(place: Plac
     write_pictures(place.pictures, 2)
     (place.pictures / "text.jpg").write_text("hello")
     (place.pictures / "empty.jpg").touch()
-    (place.pictures / "bomb.jpg").write_bytes(jpeg_that_claims(11_000, 10_000))
+    (place.pictures / "bomb.jpg").write_bytes(png(11_000, 10_000, 8, 2))
     counts = place.build()
     assert counts["quarantined"] == 3
     assert place.reasons() == {
         "000.jpg": None,
         "001.jpg": None,
-        "bomb.jpg": "too large: 11000 x 10000 pixels",
+        "bomb.jpg": "too large: 11000 x 10000 pixels, and at most 100,000,000 are decoded",
         "empty.jpg": "empty file",
         "text.jpg": "not a picture of a known format",
     }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jobs.base.errors import LookalikeError
-from jobs.embed import embed_catalog, engine_of
+from jobs.embed import engine_of
 from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
@@ -23,7 +23,7 @@ from jobs.intake.look import content_id
 from jobs.store.catalog import catalog_file, catalog_folder, read_beside, read_catalog, read_counts
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import resized_file
-from tests.support.converted import BY_DEFAULT, MODEL
+from tests.support.converted import MODEL
 from tests.support.pictures import cut_jpeg, encoded, picture, write_picture, write_pictures
 from tests.support.place import Place, bits, csv_vectors
 
@@ -327,25 +327,6 @@ def test_broken_picture_is_quarantined_in_another_catalog(place: Place) -> None:
     quarantined = [row for row in read_catalog(place.root, after) if row["status"] == "quarantined"]
     assert [Path(row["path"]).name for row in quarantined] == ["cut.jpg"]
     assert place.embed(catalog=before)["catalog"] == after  # a run that is repeated goes on with the same
-
-
-def test_resized_copies_of_the_first_release_are_taken_over(place: Place) -> None:
-    """They lay in a folder that the geometry alone named, and were all ResNet-18's."""
-    write_pictures(place.pictures, 2)
-    place.take_in()
-    ids = sorted(place.ids())
-    store = EmbeddingStore(place.root.embeddings / BY_DEFAULT.fingerprint)
-    store.write(ids, np.ones((2, BY_DEFAULT.backbone.dimension), np.float32))
-    now, earlier = place.root.resized / BY_DEFAULT.resized, place.root.resized / "squash"
-    for id_ in ids:
-        copy = resized_file(place.root, "squash", id_)
-        copy.parent.mkdir(parents=True)
-        copy.write_bytes(encoded(picture(), "JPEG"))
-    copies = {file.relative_to(earlier): file.read_bytes() for file in earlier.rglob("*.jpg")}
-    assert len(copies) == 2
-    assert embed_catalog(place.root, BY_DEFAULT)["embedded"] == 0
-    assert {file.relative_to(now): file.read_bytes() for file in now.rglob("*.jpg")} == copies
-    assert not earlier.exists()
 
 
 def test_missing_catalog_is_reported(place: Place) -> None:

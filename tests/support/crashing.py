@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 MARK = b"crash here: "
 """A picture whose bytes hold this and a signal's name ends the process that decodes it by that signal: each
@@ -34,15 +35,15 @@ def serve(*arguments: Any) -> None:
     import jobs.embedding.resize
     from jobs.embedding.worker import serve
 
-    decode = jobs.embedding.resize.decode
+    decoded = jobs.embedding.resize._decoded
 
-    def crashing(content: bytes) -> Any:
+    def crashing(image: Image.Image, content: bytes) -> Any:
         _, marked, name = content.partition(MARK)
         if marked:
             _crash(name.decode())
-        return decode(content)
+        return decoded(image, content)
 
-    jobs.embedding.resize.decode = crashing
+    jobs.embedding.resize._decoded = crashing
     serve(*arguments)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 ORIENTATION = 0x0112
 """EXIF's tag."""
@@ -63,6 +63,25 @@ def png(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
     )
+
+
+def icc_profile(space: bytes, **renamed: bytes) -> bytes:
+    """sRGB's profile with another colour space and other names of its tags; curves are straight."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[16:20] = space
+    for number in range(int.from_bytes(profile[128:132])):
+        entry = 132 + 12 * number
+        name, start = profile[entry : entry + 4].decode(), int.from_bytes(profile[entry + 4 : entry + 8])
+        if name.endswith("TRC"):
+            profile[start : start + 12] = b"curv" + bytes(8)
+        profile[entry : entry + 4] = renamed.get(name, name.encode())
+    return bytes(profile)
+
+
+BLUE_FIRST = icc_profile(b"RGB ", rXYZ=b"bXYZ", bXYZ=b"rXYZ")
+"""A profile by which the first channel is blue and the last is red, and values are light itself."""
+LINEAR_GREY = icc_profile(b"GRAY", rTRC=b"kTRC")
+"""A profile by which grey values are light itself: half of the light is 188 in sRGB."""
 
 
 def jpeg_that_claims(width: int, height: int) -> bytes:
