@@ -51,7 +51,7 @@ def build_catalog(
 ) -> tuple[str, dict[str, int]]:
     """Write the catalog of ``source`` with what is unmatched; return the catalog's name and the counts.
 
-    Files that the last catalog has with the same path, size and time are not read again.
+    Files that the last catalog has with the same path and stamp are not read again.
     ``limit`` takes that many files per split, chosen by the hash of their paths: the same
     ones every time.
 
@@ -139,7 +139,7 @@ def _choose(files: list[Found], limit: int | None) -> list[Found]:
     return sorted(sorted(files, key=draw)[:limit], key=lambda file: file.path)
 
 
-def _known_looks(root: DataRoot) -> dict[tuple[str, int, int], Look]:
+def _known_looks(root: DataRoot) -> dict[tuple[str, str], Look]:
     if not (root.catalog / CURRENT).exists():
         log.info("no earlier catalog: every file is read")
         return {}
@@ -149,22 +149,20 @@ def _known_looks(root: DataRoot) -> dict[tuple[str, int, int], Look]:
         log.info(f"the earlier catalog can't be used, every file is read: {error}")
         return {}
     return {
-        (row["path"], row["size_bytes"], row["mtime_ns"]): Look(
-            row["id"], row["width"], row["height"], row["mode"], row["reason"]
-        )
+        (row["path"], row["stamp"]): Look(row["id"], row["width"], row["height"], row["mode"], row["reason"])
         for row in rows
         if row["id"] is not None
     }
 
 
-def _look_at(files: list[Found], known: dict[tuple[str, int, int], Look]) -> list[Look]:
+def _look_at(files: list[Found], known: dict[tuple[str, str], Look]) -> list[Look]:
     """Read the files that are not known; reading waits for the disk, so threads help."""
     progress = Progress(len(files), "pictures", log)
 
     def known_or_read(file: Found) -> Look:
         if file.reason:
             return Look(reason=file.reason)
-        return known.get((file.path, file.size_bytes, file.mtime_ns)) or look(file.path)
+        return known.get((file.path, file.stamp)) or look(file.path)
 
     looks = []
     with ThreadPoolExecutor(cores()) as threads:
@@ -186,7 +184,7 @@ def _row(file: Found, its_look: Look, split: Split, label: str | None, class_nam
         "height": its_look.height,
         "mode": its_look.mode,
         "size_bytes": file.size_bytes,
-        "mtime_ns": file.mtime_ns,
+        "stamp": file.stamp,
         "status": "quarantined" if its_look.reason else "ok",
         "reason": its_look.reason,
     }

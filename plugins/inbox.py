@@ -27,7 +27,7 @@ SEEN = "seen"
 
 
 def snapshot(folder: Path) -> tuple[str, int]:
-    """A digest of all names, sizes and times of pictures and of the labels, and how many pictures there are.
+    """A digest of all names and stamps of pictures and of the labels, and how many pictures there are.
 
     No file is opened, and a missing folder counts as empty. Raises LookalikeError if the folder can't be
     listed; one in it that can't is part of the digest.
@@ -35,10 +35,12 @@ def snapshot(folder: Path) -> tuple[str, int]:
     pictures = scan(folder, DataRoot.from_env().apart).pictures if folder.is_dir() else []
     digest = hashlib.sha256()
     for file in pictures:
-        digest.update(f"{file.relative}\0{file.size_bytes}\0{file.mtime_ns}\0{file.reason}\n".encode())
+        digest.update(f"{file.relative}\0{file.stamp}\0{file.reason}\n".encode())
     if folder.is_dir() and (labels := label_file(folder)):
         status = labels.stat()
-        digest.update(f"{status.st_size}\0{status.st_mtime_ns}".encode())
+        digest.update(
+            f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\0{status.st_ino}".encode()
+        )
     return digest.hexdigest(), len(pictures)
 
 

@@ -113,7 +113,7 @@ def make_root(root: DataRoot, real: Floats, pictures: int) -> None:
         store.write(ids[rows], vectors[rows])
     file.unlink()
     same: Row = dict.fromkeys(SCHEMA.names)
-    same |= {"split": "train", "size_bytes": 1_000, "mtime_ns": 1, "status": "ok"}
+    same |= {"split": "train", "size_bytes": 1_000, "stamp": "1", "status": "ok"}
     rows_of_all = (same | {"id": id_, "path": f"/pictures/{id_}.jpg"} for id_ in ids)
     counts = json.dumps({"source": "clustered", "files": pictures}).encode()
     write_catalog(rows_of_all, root, {"counts.json": counts})

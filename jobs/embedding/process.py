@@ -19,14 +19,16 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from jobs.base.errors import KilledError, LookalikeError
+from jobs.base.limits import limit
 from jobs.embedding.model import Model
 from jobs.embedding.shards import Outcome, Picture, Shard
 from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
 
-SECONDS = 60.0
-"""A picture that is not decoded and resized in so long is given up."""
+SECONDS = 60
+"""A picture that is not decoded and resized in so long is given up; ``LOOKALIKE_MAX_SECONDS`` sets another
+limit."""
 WATCH_EVERY_S = 1.0
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
@@ -71,6 +73,7 @@ class EmbeddingProcess:
         self._watched: dict[int, tuple[str, float]] = {}
         """Slot -> the picture being decoded there, and since when it was seen there."""
         self._slow: set[str] = set()
+        self._seconds = limit("LOOKALIKE_MAX_SECONDS", SECONDS)
 
     def __enter__(self) -> EmbeddingProcess:
         return self
@@ -149,7 +152,7 @@ class EmbeddingProcess:
             seen, since = self._watched.get(number, ("", now))
             if id_ != seen:
                 self._watched[number] = id_, now
-            elif id_ and now - since > SECONDS and self._process is not None:
+            elif id_ and now - since > self._seconds and self._process is not None:
                 self._slow.add(id_)
                 self._process.kill()
 
@@ -214,6 +217,6 @@ class EmbeddingProcess:
             if -status != signal.SIGKILL:
                 return None
         if picture.id in self._slow:
-            return f"takes more than {SECONDS:.0f} s to decode"
+            return f"takes more than {self._seconds} s to decode"
         # Alone, too: it is no chance that the kernel chose this process.
         return "takes more memory to decode than there is"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 import zlib
@@ -15,7 +14,7 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 from PIL.GifImagePlugin import GifImageFile
 
-from jobs.base.errors import LookalikeError
+from jobs.base.limits import limit
 from jobs.intake.colour import to_srgb
 from jobs.intake.depth import to_8_bits
 
@@ -23,9 +22,8 @@ DECODING = 2
 """A higher number for every change of the pixels that a file is decoded to: embeddings depend on it."""
 
 MAX_PIXELS = 100_000_000
-"""Width x height above which a picture is treated as a decompression bomb."""
-MAX_PIXELS_VARIABLE = "LOOKALIKE_MAX_PIXELS"
-"""The environment variable that sets another limit."""
+"""Width x height above which a picture is treated as a decompression bomb; ``LOOKALIKE_MAX_PIXELS``
+sets another limit."""
 SCALED_LIMIT = 2.5
 """How many times as many pixels a JPEG may have: it is decoded at a smaller scale."""
 SCALED_ABOVE = 50_000_000
@@ -108,14 +106,15 @@ def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
     Errors of the decoders inside the block become BadPictureError with the reason. Raises LookalikeError if
     the limit that the environment sets is no number.
     """
+    max_pixels = limit("LOOKALIKE_MAX_PIXELS", MAX_PIXELS)
     # Pillow would refuse large JPEGs, though they are decoded at a smaller scale.
-    Image.MAX_IMAGE_PIXELS = int(SCALED_LIMIT * max_pixels())
+    Image.MAX_IMAGE_PIXELS = int(SCALED_LIMIT * max_pixels)
     try:
         with Image.open(file, formats=FORMATS) as image:
-            limit = max_pixels() * (SCALED_LIMIT if is_jpeg(image) else 1)
-            if image.width * image.height > limit:
+            most = Image.MAX_IMAGE_PIXELS if is_jpeg(image) else max_pixels
+            if image.width * image.height > most:
                 raise BadPictureError(
-                    f"too large: {image.width} x {image.height} pixels, and at most {limit:,.0f} are decoded"
+                    f"too large: {image.width} x {image.height} pixels, and at most {most:,} are decoded"
                 )
             yield image
     except UnidentifiedImageError as error:
@@ -126,18 +125,6 @@ def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
         raise BadPictureError("cannot be decoded: it takes more memory than there is") from error
     except _DECODER_ERRORS as error:
         raise BadPictureError("cannot be decoded: the file is cut off, damaged or of a rare kind") from error
-
-
-def max_pixels() -> int:
-    """Width x height that a picture may have. Raises LookalikeError if the environment sets no number."""
-    given = os.environ.get(MAX_PIXELS_VARIABLE)
-    if given is None:
-        return MAX_PIXELS
-    if not (given.isdecimal() and int(given)):
-        raise LookalikeError(
-            f"{MAX_PIXELS_VARIABLE} is {given!r}: set it to a number of pixels, 100000000 say."
-        )
-    return int(given)
 
 
 def is_jpeg(image: Image.Image) -> bool:

@@ -21,8 +21,10 @@ class Found:
     """Absolute, as text that can be written as UTF-8."""
     relative: str
     """Relative to the scanned folder, with ``/``."""
-    size_bytes: int
-    mtime_ns: int
+    size_bytes: int = 0
+    stamp: str = ""
+    """Size, time, time of the last change and inode, which together are another if the content is; empty if
+    the file isn't usable. Programs set a file's time as they like, but not that of its last change."""
     reason: str | None = None
     """Why it isn't usable; None if it may be opened."""
 
@@ -98,7 +100,7 @@ def _named(path: str, folder: Path, reason: str | None = None) -> Found:
     shown = [
         os.fsencode(text).decode("utf-8", "backslashreplace") for text in (path, _relative(path, folder))
     ]
-    return Found(shown[0], shown[1], 0, 0, reason)
+    return Found(shown[0], shown[1], reason=reason)
 
 
 def _relative(path: str, folder: Path) -> str:
@@ -116,17 +118,10 @@ def _found(text: str, folder: Path, inside: Path) -> Found:
         if stat.S_ISLNK(status.st_mode):
             status = os.stat(text)
             if not Path(text).resolve().is_relative_to(inside):
-                return Found(
-                    text,
-                    relative,
-                    0,
-                    0,
-                    "a link out of the folder: copy the folder with cp -rL",
-                )
+                return Found(text, relative, reason="a link out of the folder: copy the folder with cp -rL")
     except OSError as error:
-        return Found(text, relative, 0, 0, f"cannot be read: {error.strerror}")
+        return Found(text, relative, reason=f"cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
-        return Found(text, relative, 0, 0, "not a regular file")
-    # A broken clock may say any time.
-    mtime_ns = min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
-    return Found(text, relative, status.st_size, mtime_ns)
+        return Found(text, relative, reason="not a regular file")
+    stamp = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_dev}-{status.st_ino}"
+    return Found(text, relative, status.st_size, stamp)

@@ -26,7 +26,7 @@ from jobs.store.documents import FIRST, check_format
 from jobs.store.reading import is_whole, readable
 from jobs.store.root import CURRENT, DataRoot, name_or_pointer
 
-FORMAT = 1
+FORMAT = 2
 
 SCHEMA = pa.schema(
     [
@@ -39,14 +39,14 @@ SCHEMA = pa.schema(
         pa.field("height", pa.int32()),
         pa.field("mode", pa.string()),
         pa.field("size_bytes", pa.int64(), nullable=False),
-        pa.field("mtime_ns", pa.int64(), nullable=False),
+        pa.field("stamp", pa.string(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
         pa.field("reason", pa.string()),
     ],
     metadata={"format": str(FORMAT)},
 )
 """``status`` is ``ok`` or ``quarantined``; ``reason`` says why the latter. ``id`` is the
-content hash, null if a file could not be read."""
+content hash, null if a file could not be read. A file whose ``stamp`` is the same is not read again."""
 
 LABELS_TOLD = "labels.txt"
 PASSED_OVER = "passed_over.csv"

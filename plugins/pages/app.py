@@ -161,11 +161,19 @@ def picture(request: Request, root: Root, id_: str, ask: Ask, version: str = CUR
 
 @app.get("/versions/{version}/pictures/{id_}.jpg")
 def picture_file(root: Root, version: str, id_: str) -> Response:
-    """The resized copy, which the project itself encoded."""
+    """The resized copy, which the project itself encoded; if it was removed, a drawing that says so."""
     resized = shelf.manifest(name_index(root, version))["model"]["resized"]
     if not re.fullmatch("[0-9a-f]{32}", id_):
         raise HTTPException(404, "A picture's id is 32 hex digits.")
-    return _file(resized_file(root, resized, id_), "image/jpeg", FOR_EVER)
+    file = resized_file(root, resized, id_)
+    if not file.is_file() and _has(root, version, id_):
+        return _file(HERE / "static" / "lost.svg", "image/svg+xml", {})
+    return _file(file, "image/jpeg", FOR_EVER)
+
+
+def _has(root: DataRoot, version: str, id_: str) -> bool:
+    with open_gallery(name_index(root, version)) as opened:
+        return opened.picture(id_) is not None
 
 
 @app.get("/find")

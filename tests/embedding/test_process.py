@@ -66,7 +66,7 @@ def store_of(root: DataRoot, model: Model = MODEL) -> EmbeddingStore:
 def test_picture_that_ends_its_process_is_quarantined_and_the_rest_embedded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
 ) -> None:
-    monkeypatch.setattr("jobs.embedding.process.SECONDS", 5.0)
+    monkeypatch.setenv("LOOKALIKE_MAX_SECONDS", "5")
     pictures = tmp_path / "pictures"
     write_pictures(pictures, COUNT)
     hostile = [encoded(picture(seed), "JPEG") + crashing.MARK + name.encode() for seed in (100, 101)]

@@ -344,7 +344,7 @@ def test_how_large_a_picture_may_be_is_a_setting(
         assert refusal(content).startswith("too large: 24 x 16 pixels")
     assert decoded_size(encoded(picture(0, (24, 39)), "JPEG")) == (24, 39)  # is decoded at a smaller scale
     monkeypatch.setenv("LOOKALIKE_MAX_PIXELS", "many")
-    with pytest.raises(LookalikeError, match="LOOKALIKE_MAX_PIXELS is 'many': set it to a number"):
+    with pytest.raises(LookalikeError, match="LOOKALIKE_MAX_PIXELS is 'many': set it to a whole number"):
         decode(content)
 
 

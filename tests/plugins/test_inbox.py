@@ -93,10 +93,24 @@ def test_new_pictures_fire_one_event_and_none_after_a_restart(tmp_path: Path, cl
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("change", ["new", "changed", "removed", "labels"])
+def write_unnoticed(path: Path) -> None:
+    """Other bytes, with the size and the time of those before."""
+    status = path.stat()
+    path.write_bytes(bytes(status.st_size))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def swap(one: Path, other: Path) -> None:
+    aside = one.with_name(".aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+@pytest.mark.parametrize("change", ["new", "changed", "rewritten", "swapped", "removed", "labels"])
 def test_every_kind_of_change_in_the_inbox_fires_an_event(tmp_path: Path, clock: Clock, change: str) -> None:
     async def story() -> None:
-        store, (first, *_) = Store(), write_pictures(tmp_path, 2)
+        store, (first, second) = Store(), write_pictures(tmp_path, 2)
         assert await clock.fires(watch(tmp_path, store).run()) == {"pictures": 2}
         # The first event was not noted yet, so it comes twice rather than never.
         events = watch(tmp_path, store).run()
@@ -105,6 +119,8 @@ def test_every_kind_of_change_in_the_inbox_fires_an_event(tmp_path: Path, clock:
         changes: dict[str, Callable[[], object]] = {
             "new": lambda: write_picture(tmp_path / "deep" / "new.png", 9),
             "changed": lambda: os.utime(write_picture(first, 8), ns=(1, 1)),
+            "rewritten": lambda: write_unnoticed(first),
+            "swapped": lambda: swap(first, second),
             "removed": first.unlink,
             "labels": lambda: (tmp_path / "labels.csv").write_text("image,label\n000.jpg,car\n"),
         }

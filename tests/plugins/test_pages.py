@@ -25,7 +25,7 @@ from jobs.montage import draw_montage
 from jobs.publish import publish
 from jobs.query import answer
 from jobs.store.catalog import csv_of, read_catalog, write_catalog
-from jobs.store.root import CURRENT, DataRoot
+from jobs.store.root import CURRENT, DataRoot, resized_file
 from jobs.store.versions import Index, open_index
 from plugins.links import PREFIX
 from plugins.pages import shelf
@@ -165,6 +165,18 @@ def tags(page: str) -> list[tuple[str, list[tuple[str, str | None]]]]:
 
     Reader().feed(page)
     return found
+
+
+def test_a_resized_copy_that_was_removed_is_said_and_not_cached(
+    viewer: TestClient, root: DataRoot, index: Index
+) -> None:
+    copy = resized_file(root, index.manifest()["model"]["resized"], picture_id(5))
+    content = copy.read_bytes()
+    copy.unlink()
+    shown = viewer.get(f"{PREFIX}/versions/current/pictures/{picture_id(5)}.jpg")
+    copy.write_bytes(content)
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/svg+xml")
+    assert "The next run makes it again" in shown.text and "no-cache" in shown.headers["cache-control"]
 
 
 def test_hostile_names_are_shown_as_what_they_are(viewer: TestClient) -> None:

@@ -90,7 +90,7 @@ def make_root(
                 "height": 240,
                 "mode": "RGB",
                 "size_bytes": 1000,
-                "mtime_ns": 1,
+                "stamp": "1",
                 "status": "ok",
                 "reason": None,
             }
