@@ -12,9 +12,11 @@ from typing import BinaryIO
 
 import pillow_heif
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 
 from jobs.base.limits import limit
+from jobs.intake.bmp import alpha_of
 from jobs.intake.colour import to_srgb
 from jobs.intake.depth import to_8_bits
 
@@ -167,6 +169,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
         times = scale(image)
         image.draft(None, (image.width // times, image.height // times))
     frame = image.tile[0].extents if isinstance(image, GifImageFile) and image.tile else None
+    if isinstance(image, BmpImageFile) and image.fp:
+        alpha, image = alpha_of(image.fp), image.convert("RGB")
+        if alpha:
+            image.putalpha(alpha)
     image.load()
     if frame and frame != (0, 0, *image.size):
         image = _on_white(image.crop(frame), image.size, frame)

@@ -55,6 +55,18 @@ def pixels(content: bytes) -> NDArray[np.uint8]:
     return turned
 
 
+def bmp(bits: int, masks: tuple[int, ...], words: tuple[int, ...], compression: int, down: bool) -> bytes:
+    """A BMP of 2 x 2 pixels whose header says where alpha lies; its first row is the top if ``down``."""
+    code = {16: "<2H", 32: "<2I"}[bits]
+    rows = b"".join(struct.pack(code, *words[row : row + 2]) for row in (0, 2))
+    header = struct.pack(
+        "<IiiHHIIiiII", 124, 2, -2 if down else 2, 1, bits, compression, len(rows), 0, 0, 0, 0
+    )
+    header += struct.pack("<4I", *masks) + b"BGRs" + bytes(64)
+    start = 14 + len(header)
+    return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + header + rows
+
+
 def load(content: bytes) -> Image.Image:
     return Image.fromarray(pixels(content))
 
@@ -294,6 +306,30 @@ def test_what_lies_outside_a_small_first_frame_is_white() -> None:
     found = pixels(bytes(content))
     assert (found[1:3, 1:3] == RED).all()
     assert (found[0] == WHITE).all() and (found[:, 3] == WHITE).all()
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("compression", [0, 3])
+@pytest.mark.parametrize(
+    ("bits", "masks", "pixels_of"),
+    [
+        (32, (0xFF0000, 0xFF00, 0xFF, 0xFF000000), (0xFFFF0000, 0x00FF0000, 0x80FF0000, 0xFF0000FF)),
+        (16, (0x7C00, 0x3E0, 0x1F, 0x8000), (0xFC00, 0x7C00, 0x7C00, 0x801F)),
+    ],
+)
+def test_transparent_pixels_of_a_bmp_are_white(
+    bits: int, masks: tuple[int, ...], pixels_of: tuple[int, ...], compression: int, down: bool
+) -> None:
+    found = pixels(bmp(bits, masks, pixels_of, compression, down))
+    half = [255, 127, 127] if bits == 32 else [255, 255, 255]
+    first, second = [list(RED), list(WHITE)], [half, list(BLUE)]
+    assert found.tolist() == ([first, second] if down else [second, first])
+
+
+def test_alpha_of_a_bmp_that_nobody_filled_in_is_passed_over() -> None:
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    found = pixels(bmp(32, masks, (0xFF0000, 0xFF00, 0xFF, 0xFFFFFF), 3, True))
+    assert found.tolist() == [[list(RED), list(GREEN)], [list(BLUE), list(WHITE)]]
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
