@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -12,7 +12,7 @@ _UNCOMPRESSED, _BITFIELDS = 0, 3
 _WORDS = {16: "<u2", 32: "<u4"}
 
 
-def alpha_of(file: BinaryIO) -> Image.Image | None:
+def alpha_of(file: IO[bytes]) -> Image.Image | None:
     """The alpha channel of a BMP of 16 or 32 bits a pixel whose header says where it lies (8 bits, mode L).
 
     None if there is none, or if all of it is 0: many programs leave it empty. Pillow heeds it only in some
