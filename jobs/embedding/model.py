@@ -10,9 +10,10 @@ from typing import TypedDict
 from jobs.base import options
 from jobs.embedding.backbones import Backbone
 from jobs.embedding.weights import Weights
-from jobs.intake.decode import DECODING
 from jobs.store.embeddings import Embedded
 
+DECODING = 2
+"""How jobs/intake/decode.py decodes a file: a higher number for every change of the pixels."""
 RESIZED_QUALITY = 90
 """JPEG quality of the resized copies."""
 

@@ -20,9 +20,6 @@ from jobs.intake.bmp import alpha_of
 from jobs.intake.colour import to_srgb
 from jobs.intake.depth import to_8_bits
 
-DECODING = 2
-"""A higher number for every change of the pixels that a file is decoded to: embeddings depend on it."""
-
 MAX_PIXELS = 100_000_000
 """Width x height above which a picture is treated as a decompression bomb; ``LOOKALIKE_MAX_PIXELS``
 sets another limit."""
@@ -161,6 +158,7 @@ def orientation(image: Image.Image) -> object:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Decode the first frame of an opened picture to upright RGB, 8 bits per channel.
 
+    If it gives other pixels than before, ``DECODING`` of jobs/embedding/model.py has to be raised.
     EXIF orientation is applied, transparency is put on white, grey of more bits is scaled by ``to_8_bits``.
     Colours are those of the picture's profile, but CMYK is made sRGB: see ``profile_of``. A JPEG is decoded
     at 1/``scale``.

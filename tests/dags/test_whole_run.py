@@ -68,7 +68,7 @@ def test_the_sample_goes_from_pictures_to_a_montage(runs: Runs, sample_run: DagR
     reasons = {row["reason"] for row in rows if row["status"] == "quarantined"}
     assert len(usable) >= 300
     assert len({row["class_name"] for row in rows} - {None}) >= 12
-    assert any("empty" in reason for reason in reasons) and any("truncated" in reason for reason in reasons)
+    assert any("empty" in reason for reason in reasons) and any("cut off" in reason for reason in reasons)
     counts = read_counts(runs.root)
     assert counts["unmatched_rows"] >= 1 and counts["unmatched_files"] >= 1
 
