@@ -123,5 +123,5 @@ def _found(text: str, folder: Path, inside: Path) -> Found:
         return Found(text, relative, reason=f"cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return Found(text, relative, reason="not a regular file")
-    stamp = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_dev}-{status.st_ino}"
+    stamp = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
     return Found(text, relative, status.st_size, stamp)
