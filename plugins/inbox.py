@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from jobs.base.errors import LookalikeError
 from jobs.intake.folder import label_file
-from jobs.intake.listing import scan
+from jobs.intake.listing import scan, stamp_of
 from jobs.store.root import DataRoot
 
 EVERY_S = 5.0
@@ -37,10 +37,7 @@ def snapshot(folder: Path) -> tuple[str, int]:
     for file in pictures:
         digest.update(f"{file.relative}\0{file.stamp}\0{file.reason}\n".encode())
     if folder.is_dir() and (labels := label_file(folder)):
-        status = labels.stat()
-        digest.update(
-            f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\0{status.st_ino}".encode()
-        )
+        digest.update(stamp_of(labels.stat()).encode())
     return digest.hexdigest(), len(pictures)
 
 

@@ -23,8 +23,7 @@ class Found:
     """Relative to the scanned folder, with ``/``."""
     size_bytes: int = 0
     stamp: str = ""
-    """Size, time, time of the last change and inode, which together are another if the content is; empty if
-    the file isn't usable. Programs set a file's time as they like, but not that of its last change."""
+    """``stamp_of`` the file; empty if it isn't usable."""
     reason: str | None = None
     """Why it isn't usable; None if it may be opened."""
 
@@ -123,5 +122,12 @@ def _found(text: str, folder: Path, inside: Path) -> Found:
         return Found(text, relative, reason=f"cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return Found(text, relative, reason="not a regular file")
-    stamp = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
-    return Found(text, relative, status.st_size, stamp)
+    return Found(text, relative, status.st_size, stamp_of(status))
+
+
+def stamp_of(status: os.stat_result) -> str:
+    """A file's size, time, time of the last change and inode: together they are others if the content is.
+
+    Programs set a file's time as they like, but not that of its last change.
+    """
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"

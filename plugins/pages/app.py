@@ -22,7 +22,7 @@ from jobs.publish import publish
 from jobs.store.answers import ANSWER, MONTAGE, QUERY_PICTURE
 from jobs.store.gallery import ALL, open_gallery
 from jobs.store.root import CURRENT, DataRoot, resized_file
-from jobs.store.versions import name_index
+from jobs.store.versions import Index, name_index
 from plugins.pages import shelf
 from plugins.pages.access import ASK, EDIT, INDEX_DAG, QUERY_DAG, READ, may_ask, may_edit
 from plugins.pages.uploads import receive
@@ -162,17 +162,18 @@ def picture(request: Request, root: Root, id_: str, ask: Ask, version: str = CUR
 @app.get("/versions/{version}/pictures/{id_}.jpg")
 def picture_file(root: Root, version: str, id_: str) -> Response:
     """The resized copy, which the project itself encoded; if it was removed, a drawing that says so."""
-    resized = shelf.manifest(name_index(root, version))["model"]["resized"]
+    index = name_index(root, version)
+    resized = shelf.manifest(index)["model"]["resized"]
     if not re.fullmatch("[0-9a-f]{32}", id_):
         raise HTTPException(404, "A picture's id is 32 hex digits.")
     file = resized_file(root, resized, id_)
-    if not file.is_file() and _has(root, version, id_):
+    if not file.is_file() and _has(index, id_):
         return _file(HERE / "static" / "lost.svg", "image/svg+xml", {})
     return _file(file, "image/jpeg", FOR_EVER)
 
 
-def _has(root: DataRoot, version: str, id_: str) -> bool:
-    with open_gallery(name_index(root, version)) as opened:
+def _has(index: Index, id_: str) -> bool:
+    with open_gallery(index) as opened:
         return opened.picture(id_) is not None
 
 
