@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -18,11 +19,15 @@ DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def until(check: Callable[[], T], seconds: float, what: str) -> T:
-    """Call ``check`` every second until its result is true, and return that; fail after ``seconds``."""
+    """Call ``check`` every second until its result is true, and return that; fail after ``seconds``.
+
+    A request that a busy machine did not answer in time is made again.
+    """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if answer := check():
-            return answer
+        with suppress(TimeoutError):
+            if answer := check():
+                return answer
         time.sleep(1)
     raise AssertionError(f"{what}: not within {seconds:.0f} s")
 
@@ -43,7 +48,7 @@ class AirflowApi:
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.base + path, data, headers, method=method)
         try:
-            with DIRECTLY.open(request, timeout=30) as answer:
+            with DIRECTLY.open(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, None
