@@ -140,6 +140,10 @@ def _choose(files: list[Found], limit: int | None) -> list[Found]:
 
 
 def _known_looks(root: DataRoot) -> dict[tuple[str, str], Look]:
+    """(path, stamp) -> what the earlier catalog says of a good picture.
+
+    Others are read again: a limit may have been raised since, or a format learned.
+    """
     if not (root.catalog / CURRENT).exists():
         log.info("no earlier catalog: every file is read")
         return {}
@@ -149,9 +153,9 @@ def _known_looks(root: DataRoot) -> dict[tuple[str, str], Look]:
         log.info(f"the earlier catalog can't be used, every file is read: {error}")
         return {}
     return {
-        (row["path"], row["stamp"]): Look(row["id"], row["width"], row["height"], row["mode"], row["reason"])
+        (row["path"], row["stamp"]): Look(row["id"], row["width"], row["height"], row["mode"])
         for row in rows
-        if row["id"] is not None
+        if row["status"] == "ok"
     }
 
 

@@ -360,9 +360,8 @@ def test_nothing_but_broken_files_fails_whatever_is_allowed(place: Place) -> Non
         place.build(max_quarantined=1.0)
 
 
-def test_second_run_reads_no_file_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_run_reads_no_picture_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pictures(place.pictures, 2)
-    (place.pictures / "text.jpg").write_text("a text, and long")
     place.build()
     before = place.rows()
 
@@ -372,6 +371,19 @@ def test_second_run_reads_no_file_again(place: Place, monkeypatch: pytest.Monkey
     monkeypatch.setattr("jobs.catalog.look", refuse)
     place.build()
     assert place.rows() == before
+
+
+def test_what_was_put_aside_is_taken_in_once_the_limit_is_raised(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(place.pictures, 2)
+    write_picture(place.pictures / "large.png", 5, (300, 200))
+    monkeypatch.setenv("LOOKALIKE_MAX_PIXELS", "50000")
+    place.build()
+    assert place.rows()["large.png"]["status"] == "quarantined"
+    monkeypatch.setenv("LOOKALIKE_MAX_PIXELS", "60000")
+    place.build()
+    assert place.rows()["large.png"]["status"] == "ok"
 
 
 def test_content_that_changes_behind_its_size_and_time_is_noticed(place: Place) -> None:
