@@ -6,6 +6,7 @@ A second run only sets the secret and the password to what ``.env`` says.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from jobs.store.root import PROJECT, DataRoot
 
 def main() -> None:
     os.umask(0o077)
+    check_worker(os.environ["SPARK_WORKER_MEMORY"], os.environ["SPARK_WORKER_LIMIT"])
     DataRoot.from_env().spark_events.mkdir(parents=True, exist_ok=True)
     configure_spark(
         Path(os.environ["SPARK_CONF_DIR"]), os.environ["SPARK_SECRET"], os.environ["SPARK_WORKER_MEMORY"]
@@ -25,6 +27,27 @@ def main() -> None:
     _enter_database()
     subprocess.run(["airflow", "db", "migrate"], check=True)
     _make_user(os.environ["AIRFLOW_USER"], os.environ["AIRFLOW_PASSWORD"])
+
+
+def check_worker(executor_memory: str, limit: str) -> None:
+    """Refuse a limit that leaves Python, which decodes and embeds beside Spark, less than 1 GiB.
+
+    Both as Spark and Docker write them, ``1g`` or ``2500m``.
+
+    Raises SystemExit with a sentence.
+    """
+    if bytes_of(limit) - bytes_of(executor_memory) < 2**30:
+        raise SystemExit(
+            f"error: SPARK_WORKER_LIMIT={limit} leaves less than 1g beside SPARK_WORKER_MEMORY="
+            f"{executor_memory} for decoding and embedding: set it to 2g more than that in .env"
+        )
+
+
+def bytes_of(size: str) -> int:
+    """Raises SystemExit with a sentence if it is no size."""
+    if not (match := re.fullmatch(r"(\d+)([kmgt]?)b?", size.strip().lower())):
+        raise SystemExit(f"error: {size!r} in .env is no size: write 2500m or 3g")
+    return int(match[1]) << {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}[match[2]]
 
 
 def configure_spark(folder: Path, secret: str, executor_memory: str) -> None:

@@ -22,11 +22,18 @@ JWT_SECRET=$(random 66)
 LOGS_SECRET=$(random 48)
 SPARK_SECRET=$(random 48)
 
-# The UI's port on 127.0.0.1, and the size of the Spark cluster: workers, cores and memory per worker.
+# The UI's port on 127.0.0.1.
 LOOKALIKE_PORT=8080
+
+# What the tasks may take, all together.
+SCHEDULER_CORES=2
+SCHEDULER_MEMORY=6g
+
+# The Spark cluster: how many workers; cores, Spark's memory and all memory of each.
 SPARK_WORKERS=2
 SPARK_WORKER_CORES=1
 SPARK_WORKER_MEMORY=1g
+SPARK_WORKER_LIMIT=3g
 
 # Folders of this machine: where new pictures land, and your own pictures, which containers see as /pictures.
 LOOKALIKE_INBOX=./inbox

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.init import configure_spark
+from cluster.init import bytes_of, check_worker, configure_spark
 from jobs.store.root import PROJECT
 
 FILE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text(encoding="utf-8"))
@@ -69,6 +69,23 @@ def test_container_logs_have_a_size_limit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
+def test_no_container_takes_what_the_others_need(name: str) -> None:
+    service = SERVICES[name]
+    assert service["mem_limit"] == service["memswap_limit"]
+    assert service["cpus"] and 512 <= service["pids_limit"] <= 4096
+
+
+def test_the_limits_fit_into_24_gb_and_two_cores() -> None:
+    def default(value: object) -> str:
+        return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", str(value))
+
+    sizes = {name: bytes_of(default(service["mem_limit"])) for name, service in SERVICES.items()}
+    del sizes["init"]  # has ended when the others start
+    assert sum(sizes.values()) + sizes["spark-worker"] <= 20 * 2**30  # two workers
+    assert all(float(default(service["cpus"])) <= 2 for service in SERVICES.values())
+
+
+@pytest.mark.parametrize("name", SERVICES)
 def test_each_service_has_a_health_check_and_waits_for_those_it_needs(name: str) -> None:
     service = SERVICES[name]
     assert ("healthcheck" in service) == (name != "init")
@@ -109,6 +126,17 @@ def test_executors_take_a_workers_memory_and_know_the_secret(tmp_path: Path) -> 
     lines = (tmp_path / "conf" / "spark-defaults.conf").read_text().splitlines()
     assert {"spark.executor.memory 7g", "spark.authenticate.secret known-to-few"} <= set(lines)
     assert (tmp_path / "conf").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(("memory", "limit"), [("1g", "3g"), ("1500m", "2524M"), ("900m", "3gb")])
+def test_a_worker_has_room_for_python_beside_spark(memory: str, limit: str) -> None:
+    check_worker(memory, limit)
+
+
+@pytest.mark.parametrize(("memory", "limit"), [("3g", "3g"), ("2500m", "3g"), ("1g", "2047m"), ("1g", "all")])
+def test_a_worker_without_room_for_python_is_refused(memory: str, limit: str) -> None:
+    with pytest.raises(SystemExit, match=r"in \.env"):
+        check_worker(memory, limit)
 
 
 def test_a_checkout_that_containers_can_not_read_is_reported(tmp_path: Path) -> None:
