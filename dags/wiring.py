@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -28,6 +27,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from dags.params import QUERY_PARAMS
 from jobs.base.errors import KilledError, LookalikeError, UnreachableError
+from jobs.base.scratch import scratch
 from jobs.spark.environment import own_environment
 from jobs.store.root import CURRENT
 from plugins.links import MontageLink
@@ -35,6 +35,7 @@ from plugins.links import MontageLink
 Task = TypeVar("Task")
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
+RESULT = "result.json"
 
 BUILD = "spark_default"
 """The Airflow connection to the Spark that builds indexes."""
@@ -69,15 +70,17 @@ def refuse_unknown_params(context: Context) -> None:
 
 
 @contextmanager
-def result_file() -> Iterator[Path]:
-    """The file in which a step that spark-submit runs leaves its result or, if it fails, its error.
+def submission_folder() -> Iterator[Path]:
+    """A folder for what Spark keeps while it runs a step, and for ``result.json``.
+
+    In that file the step leaves its result or, if it fails, its error.
 
     Raises the step's own error instead of Airflow's, which says only that spark-submit failed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder, "result.json")
+    with scratch() as folder:
+        result = folder / RESULT
         try:
-            yield result
+            yield folder
         except AirflowException:
             if not result.exists():
                 raise
@@ -91,10 +94,11 @@ class SparkStep(SparkSubmitOperator):
 
     def execute(self, context: Context) -> Any:
         refuse_unknown_params(context)
-        with result_file() as result:
-            self.application_args = [*(self.application_args or []), f"--result={result}"]
+        with submission_folder() as folder:
+            self.application_args = [*(self.application_args or []), f"--result={folder / RESULT}"]
+            self.env_vars = own_environment(folder)
             super().execute(context)
-            return json.loads(result.read_text(encoding="utf-8"))
+            return json.loads((folder / RESULT).read_text(encoding="utf-8"))
 
 
 def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -104,14 +108,18 @@ def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
         "name": f"lookalike-{step}",
         "conf": {"spark.executorEnv.PYTHONPATH": str(JOBS.parent)},
         "spark_binary": str(Path(sys.executable).with_name("spark-submit")),
-        "env_vars": own_environment(),
     }
 
 
 def spark_submit(step: str, *arguments: str) -> Any:
     """Run ``jobs/<step>.py`` by spark-submit inside a task, log its output and return its result."""
-    with result_file() as result:
-        hook = SparkSubmitHook(conn_id=BUILD, **_submission(step, [*arguments, f"--result={result}"]))
+    with submission_folder() as folder:
+        result = folder / RESULT
+        hook = SparkSubmitHook(
+            conn_id=BUILD,
+            env_vars=own_environment(folder),
+            **_submission(step, [*arguments, f"--result={result}"]),
+        )
         try:
             hook.submit(str(JOBS / f"{step}.py"))
         finally:

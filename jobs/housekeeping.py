@@ -13,6 +13,9 @@ Runs every night, and whenever it is triggered. Tick *only say what would go* (`
 | `spark-events/` | for `keep_days`, finished or not | at once |
 | `.tmp-*`, left by killed steps | while anything in it is younger than a day | at once |
 
+The same holds for `.tmp-lookalike-*` in the temporary folder (`/tmp`), where killed steps leave Spark's
+files.
+
 **Nothing else is ever touched**: the inbox, `sources/`, the files in `catalog/` itself, embeddings (old
 models' too), the resized copies, other files, links among versions, catalogs, vectors and calibrations.
 Elsewhere a link is removed, never its target.
@@ -38,6 +41,7 @@ from jobs.base import options
 from jobs.base.atomic import remove
 from jobs.base.command import run_step, step_parser
 from jobs.base.errors import LookalikeError
+from jobs.base.scratch import abandoned
 from jobs.store.manifest import Manifest
 from jobs.store.reading import readable
 from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot, read_pointer, safe_name
@@ -91,7 +95,8 @@ def housekeep(
                     gone.add(path)
                     counts[kind] += 1
                     counts["bytes"] += size
-                    _say(dry_run, f"{path.relative_to(root.root)}: {why}", size)
+                    shown = path.relative_to(root.root) if path.is_relative_to(root.root) else path
+                    _say(dry_run, f"{shown}: {why}", size)
     kinds = [f"{counts[kind]:,} {kind.replace('_', ' ')}" for kind in rules if counts[kind]]
     _say(dry_run, ", ".join(kinds) or "nothing", counts["bytes"])
     for problem in problems:
@@ -202,6 +207,7 @@ def _event_logs(root: DataRoot) -> Iterator[Path]:
 
 
 def _leftovers(root: DataRoot) -> Iterator[Path]:
+    yield from abandoned()
     # Of the resized copies, which may be a million, only the folders in which they are written.
     yield from root.resized.glob(".tmp-*")
     written = (root.catalog, root.embeddings, root.vectors, root.calibrations, root.index, root.uploads)

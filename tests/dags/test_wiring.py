@@ -18,7 +18,7 @@ from airflow.sdk import RetryAction
 from airflow.sdk.exceptions import AirflowException, ParamValidationError
 
 from dags.similarity_index import NIGHTLY
-from dags.wiring import RETRY_IF_IT_MAY_HELP, refuse_unknown_params, result_file
+from dags.wiring import RESULT, RETRY_IF_IT_MAY_HELP, refuse_unknown_params, submission_folder
 from jobs.base.errors import KilledError, LookalikeError, UnreachableError
 from jobs.housekeeping import housekeep
 from jobs.store.root import PROJECT
@@ -137,15 +137,15 @@ def arguments_of(dagbag: DagBag, dag_id: str, task_id: str) -> list[str]:
 
 @pytest.mark.parametrize("kind", [LookalikeError, UnreachableError, KilledError])
 def test_a_spark_step_fails_by_its_own_sentence(kind: type[LookalikeError]) -> None:
-    with pytest.raises(kind, match=r"^its sentence$") as raised, result_file() as result:
-        result.write_text(json.dumps({"error": "its sentence", "kind": kind.__name__}))
+    with pytest.raises(kind, match=r"^its sentence$") as raised, submission_folder() as folder:
+        (folder / RESULT).write_text(json.dumps({"error": "its sentence", "kind": kind.__name__}))
         raise AirflowException("Cannot execute: spark-submit. Error code is: 2.")
     assert type(raised.value) is kind
 
 
 def test_a_spark_step_that_ends_without_a_sentence_may_be_tried_again() -> None:
     error = AirflowException("Cannot execute: spark-submit. Error code is: 137.")
-    with pytest.raises(AirflowException) as raised, result_file():
+    with pytest.raises(AirflowException) as raised, submission_folder():
         raise error
     assert raised.value is error
     actions = {

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +127,23 @@ def tree(folder: Path) -> dict[str, tuple[int, int]]:
         str(one.relative_to(folder)): (one.lstat().st_mtime_ns, one.lstat().st_size if one.is_file() else 0)
         for one in folder.rglob("*")
     }
+
+
+def test_what_killed_steps_left_in_the_temporary_folder_goes(
+    root: DataRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    old, young, used = (
+        tmp_path / f".tmp-lookalike-{pid}-{name}"
+        for pid, name in ((ended.pid, "a"), (ended.pid, "b"), (os.getpid(), "c"))
+    )
+    for folder, days in ((old, 1.01), (young, 0.99), (used, 400)):
+        aged(written(folder / "blockmgr-1" / "shuffle").parent.parent, days)
+    other = written(tmp_path / "blockmgr-2" / "shuffle")
+    assert housekeep(root, dry_run=True) == housekeep(root) == {**NOTHING, "leftovers": 1, "bytes": 1000}
+    assert not old.exists() and young.exists() and used.exists() and other.exists()
 
 
 def test_an_empty_data_root_stays_so(root: DataRoot) -> None:
