@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from plugins.database_away import DatabaseAway
 from plugins.links import PREFIX
 from plugins.login_first import LoginFirst
 from plugins.pages.app import app
@@ -12,7 +13,10 @@ from plugins.pages.app import app
 class LookalikePlugin(AirflowPlugin):
     name = "lookalike"
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Lookalike"}]  # noqa: RUF012
-    fastapi_root_middlewares = [{"middleware": LoginFirst, "name": "Login first"}]  # noqa: RUF012
+    fastapi_root_middlewares = [  # noqa: RUF012
+        {"middleware": LoginFirst, "name": "Login first"},
+        {"middleware": DatabaseAway, "name": "Database away"},
+    ]
     external_views = [  # noqa: RUF012
         {
             "name": "Lookalike",

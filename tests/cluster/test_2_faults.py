@@ -62,6 +62,16 @@ def test_a_run_ends_in_the_same_index(
     show(f"the same index {undisturbed['version']} after {time.monotonic() - begun:.0f} s")
 
 
+def test_a_login_without_the_database_is_not_called_wrong(containers: Containers) -> None:
+    login = {"username": containers.airflow.user, "password": containers.airflow.password}
+    containers.compose("stop", "postgres")
+    try:
+        assert containers.airflow.request("POST", "/auth/token", login)[0] == 503
+    finally:
+        containers.compose("start", "postgres")
+    containers.airflow.patiently(containers.airflow.log_in, "a login")
+
+
 @pytest.fixture
 def landed(inbox: Path) -> Iterator[Path]:
     yield inbox
