@@ -17,6 +17,7 @@ from jobs.base.errors import LookalikeError
 from jobs.base.logs import Progress, section
 from jobs.base.machine import cores
 from jobs.base.text import plain
+from jobs.intake.given_up import worth_another_try
 from jobs.intake.join import Join
 from jobs.intake.kinds import remedy_of
 from jobs.intake.labelling import label_pictures
@@ -91,7 +92,7 @@ def build_catalog(
     counts["unknown_classes"] = unknown
     counts["links_to_folders"] = sum(len(listing.links) for listing in listings.values())
     beside[LABELS_TOLD] = "".join(
-        f"split {name}: {told}\n" for name, join in joins.items() for told in join.told
+        f"split {name}: {plain(told)}\n" for name, join in joins.items() for told in join.told
     ).encode()
     beside[PASSED_OVER] = csv_of(PASSED_OVER_COLUMNS, _passed_over(listings))
     described = json.dumps({"source": source.name, **counts}, indent=2, ensure_ascii=False) + "\n"
@@ -140,9 +141,10 @@ def _choose(files: list[Found], limit: int | None) -> list[Found]:
 
 
 def _known_looks(root: DataRoot) -> dict[tuple[str, str], Look]:
-    """(path, stamp) -> what the earlier catalog says of a good picture.
+    """(path, stamp) -> what the earlier catalog says, where it would say so again.
 
-    Others are read again: a limit may have been raised since, or a format learned.
+    A file of which not even the header was of use is read again, because a limit may have been raised since,
+    or a format learned. A picture that ``embed`` put aside has a header.
     """
     if not (root.catalog / CURRENT).exists():
         log.info("no earlier catalog: every file is read")
@@ -153,9 +155,9 @@ def _known_looks(root: DataRoot) -> dict[tuple[str, str], Look]:
         log.info(f"the earlier catalog can't be used, every file is read: {error}")
         return {}
     return {
-        (row["path"], row["stamp"]): Look(row["id"], row["width"], row["height"], row["mode"])
+        (row["path"], row["stamp"]): Look(row["id"], row["width"], row["height"], row["mode"], row["reason"])
         for row in rows
-        if row["status"] == "ok"
+        if row["id"] is not None and row["width"] is not None and not worth_another_try(row["reason"])
     }
 
 

@@ -21,6 +21,7 @@ from jobs.embedding.engine import Engine, embed_here
 from jobs.embedding.model import Model
 from jobs.embedding.shards import Picture
 from jobs.embedding.weights import find_weights
+from jobs.intake.given_up import worth_another_try
 from jobs.store.catalog import Row, catalog_folder, check_quarantine, read_beside, read_catalog, write_catalog
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import CURRENT, DataRoot, copied
@@ -83,7 +84,11 @@ def _embed(
         if row["status"] == "ok":
             copies[row["id"]].append(row)
     done = store.ids()
-    broken = store.broken()
+    broken = {
+        id_: reason
+        for id_, reason in store.broken().items()
+        if id_ not in done and not worth_another_try(reason)
+    }
     pending = sorted(copies.keys() - done - broken.keys())
     lacking = sorted((copies.keys() & done) - copied(root, model.resized))
     side = model.backbone.side

@@ -19,16 +19,13 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from jobs.base.errors import KilledError, LookalikeError
-from jobs.base.limits import limit
 from jobs.embedding.model import Model
 from jobs.embedding.shards import Outcome, Picture, Shard
+from jobs.intake.given_up import given_up, max_seconds
 from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
 
-SECONDS = 60
-"""A picture that is not decoded and resized in so long is given up; ``LOOKALIKE_MAX_SECONDS`` sets another
-limit."""
 WATCH_EVERY_S = 1.0
 
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
@@ -73,7 +70,7 @@ class EmbeddingProcess:
         self._watched: dict[int, tuple[str, float]] = {}
         """Slot -> the picture being decoded there, and since when it was seen there."""
         self._slow: set[str] = set()
-        self._seconds = limit("LOOKALIKE_MAX_SECONDS", SECONDS)
+        self._seconds = max_seconds()
 
     def __enter__(self) -> EmbeddingProcess:
         return self
@@ -217,6 +214,6 @@ class EmbeddingProcess:
             if -status != signal.SIGKILL:
                 return None
         if picture.id in self._slow:
-            return f"takes more than {self._seconds} s to decode"
+            return given_up(self._seconds)
         # Alone, too: it is no chance that the kernel chose this process.
         return "takes more memory to decode than there is"

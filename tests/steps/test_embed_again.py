@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from jobs.embedding.model import Model
 from jobs.embedding.weights import find_weights
+from jobs.intake.look import content_id
 from jobs.store.embeddings import EmbeddingStore, csv_columns
 from tests.support.converted import BY_DEFAULT, MODEL
 from tests.support.need import need
@@ -51,6 +52,24 @@ def other_weights(folder: Path) -> Path:
         torch.manual_seed(1)
         torch.save(MODEL.backbone.build().state_dict(), folder / "other.pth")
     return folder / "other.pth"
+
+
+def test_a_picture_that_was_given_up_is_tried_again_once_it_may_take_longer(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_picture(place.pictures / "slow.png", 9)
+    place.take_in()
+    slow = content_id((place.pictures / "slow.png").read_bytes())
+    nothing = np.empty((0, MODEL.backbone.dimension), np.float32)
+    place.store.write([], nothing, {slow: "takes more than 60 s to decode"})
+    assert place.embed()["embedded"] == 0
+    assert place.reasons()["slow.png"] == "takes more than 60 s to decode"
+    monkeypatch.setenv("LOOKALIKE_MAX_SECONDS", "61")
+    place.take_in()
+    assert place.embed()["embedded"] == 1
+    monkeypatch.delenv("LOOKALIKE_MAX_SECONDS")
+    assert place.embed()["kept"] == 4
+    assert not any(place.reasons().values())
 
 
 def shards_of(place: Place) -> dict[Path, tuple[int, bytes]]:
