@@ -30,6 +30,8 @@ SCALED_ABOVE = 50_000_000
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 """What is decoded, whatever the file's name; Pillow's other decoders are not used."""
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
+"""How HEIC and AVIF files say what they are, after ``ftyp``."""
 
 # Otherwise Pillow loads half of its decoders on first use, which is not thread-safe.
 Image.init()
@@ -98,6 +100,15 @@ def read_header(file: BinaryIO) -> Header:
         return Header(image.width, image.height, image.mode)
 
 
+def _unknown(file: BinaryIO) -> str:
+    """The reason why no decoder takes ``file``."""
+    file.seek(0)
+    start = file.read(12)
+    if start[4:8] == b"ftyp" and start[8:] in HEIF_BRANDS:
+        return "cannot be decoded: a damaged HEIC or AVIF file"
+    return "not a picture of a known format"
+
+
 @contextmanager
 def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
     """Open a picture of an accepted format and size; its pixels are not decoded yet.
@@ -117,7 +128,7 @@ def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
                 )
             yield image
     except UnidentifiedImageError as error:
-        raise BadPictureError("not a picture of a known format") from error
+        raise BadPictureError(_unknown(file)) from error
     except Image.DecompressionBombError as error:
         raise BadPictureError("too large: more pixels than are decoded") from error
     except MemoryError as error:

@@ -79,8 +79,8 @@ def _fit(
         )
     if 2 * len(without) > len(pictures):
         told.append(
-            f"{len(without):,} of {len(pictures):,} pictures have no label: {plain(without[0])!r} is in no "
-            f"row of {split.labels}"
+            f"{len(without):,} of {len(pictures):,} pictures have no label, {plain(without[0])!r} for one: "
+            f"no row of {split.labels} gives it any"
         )
     fits = max((labelling - len(lost)) / max(1, labelling), 1 - len(without) / len(pictures))
     if lost and fits < min_matched and split.name != INBOX:

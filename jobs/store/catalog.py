@@ -179,9 +179,14 @@ def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 def check_quarantine(rows: Sequence[Row], root: DataRoot, max_quarantined: float) -> None:
     """Raise LookalikeError if more than ``max_quarantined`` (0 to 1) of ``rows`` are quarantined."""
-    bad = sum(row["status"] == "quarantined" for row in rows)
+    reasons = Counter(row["reason"] for row in rows if row["status"] == "quarantined")
+    bad = reasons.total()
     if bad == len(rows) or bad > max_quarantined * len(rows):
+        allowed, remedy = f", more than the {max_quarantined:.0%} allowed", " or raise max_quarantined"
+        if bad == len(rows):
+            allowed = remedy = ""
+        [(reason, count)] = reasons.most_common(1)
         raise LookalikeError(
-            f"{bad:,} of {len(rows):,} pictures are quarantined, more than the {max_quarantined:.0%} "
-            f"allowed: see their reasons in {catalog_file(root)}, fix the files or raise max_quarantined."
+            f"{bad:,} of {len(rows):,} pictures are quarantined{allowed}, {count:,} of them because: "
+            f"{reason}. See all reasons in {quarantine_file(root)}, and fix the files{remedy}."
         )

@@ -119,6 +119,16 @@ def test_a_file_that_is_not_a_picture_is_refused(content: bytes) -> None:
         read_header(io.BytesIO(content))
 
 
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"avif"])
+def test_a_file_that_says_it_is_heic_or_avif_and_is_not_is_called_damaged(brand: bytes) -> None:
+    content = b"\0\0\0\x18ftyp" + brand + bytes(99)
+    assert refusal(content) == "cannot be decoded: a damaged HEIC or AVIF file"
+
+
+def test_a_video_named_jpg_is_refused() -> None:
+    assert refusal(b"\0\0\0\x18ftypisom" + bytes(99)) == "not a picture of a known format"
+
+
 def test_text_named_jpg_is_refused_and_an_empty_file_is_called_empty(tmp_path: Path) -> None:
     text, empty = tmp_path / "text.jpg", tmp_path / "empty.jpg"
     text.write_text("this is no picture")

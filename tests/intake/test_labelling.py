@@ -40,7 +40,7 @@ def test_pictures_that_no_row_names_are_said(tmp_path: Path) -> None:
     split = labels_of(tmp_path / "labels.csv", "1.jpg,cat")
     pictures = ["1.jpg", "2.jpg", "3.jpg"]
     assert label_pictures(split, pictures, {}, 0.5).told == [
-        f"2 of 3 pictures have no label: '2.jpg' is in no row of {tmp_path}/labels.csv"
+        f"2 of 3 pictures have no label, '2.jpg' for one: no row of {tmp_path}/labels.csv gives it any"
     ]
 
 

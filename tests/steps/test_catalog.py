@@ -20,7 +20,7 @@ from jobs.intake.folder import folder
 from jobs.intake.listing import scan
 from jobs.intake.look import content_id
 from jobs.sources import find_source
-from jobs.store.catalog import Row, catalog_file, passed_over_file, read_catalog, read_counts
+from jobs.store.catalog import Row, catalog_file, passed_over_file, quarantine_file, read_catalog, read_counts
 from jobs.store.root import DataRoot
 from plugins.inbox import snapshot
 from tests.support.pictures import png, write_picture, write_pictures
@@ -347,8 +347,9 @@ def test_too_many_broken_files_fail_the_run_and_can_be_looked_up(place: Place) -
     with pytest.raises(LookalikeError) as caught:
         place.build(max_quarantined=0.2)
     assert str(caught.value) == (
-        f"1 of 4 pictures are quarantined, more than the 20% allowed: see their reasons in "
-        f"{catalog_file(place.root)}, fix the files or raise max_quarantined."
+        "1 of 4 pictures are quarantined, more than the 20% allowed, 1 of them because: not a picture of a "
+        f"known format. See all reasons in {quarantine_file(place.root)}, and fix the files or raise "
+        "max_quarantined."
     )
     assert place.reasons()["text.jpg"] == "not a picture of a known format"
     assert place.build(max_quarantined=0.25)["quarantined"] == 1

@@ -20,7 +20,7 @@ from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.resize import resized
 from jobs.intake.look import content_id
-from jobs.store.catalog import catalog_file, catalog_folder, read_beside, read_catalog, read_counts
+from jobs.store.catalog import catalog_folder, quarantine_file, read_beside, read_catalog, read_counts
 from jobs.store.embeddings import EmbeddingStore
 from jobs.store.root import resized_file
 from tests.support.converted import MODEL
@@ -278,7 +278,7 @@ def test_too_many_broken_pictures_fail_the_run_and_keep_what_is_done(place: Plac
         LookalikeError, match="1 of 4 pictures are quarantined, more than the 20% allowed"
     ) as caught:
         place.embed(max_quarantined=0.2)
-    assert str(catalog_file(place.root)) in str(caught.value)
+    assert str(quarantine_file(place.root)) in str(caught.value)
     assert place.reasons()["cut.jpg"]
     result = place.embed(max_quarantined=0.25)
     assert (result["embedded"], result["kept"]) == (0, 3)
