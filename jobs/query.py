@@ -77,7 +77,7 @@ def answer(
             result = _search(spark, index, opened, gallery, picture, k, method, overlap)
     if result["note"]:
         log.warning(result["note"])
-    if result["overlap"] is not None:
+    if result["overlap"] is not None and result["method"] != "exact":
         log.info(f"{result['method']} search found {result['overlap']:.0%} of the exact search's neighbours")
     searched = SearchedIndex(
         version=index.version,

@@ -40,11 +40,21 @@ def near_duplicates(neighbours: NDArray[Any], distances: Floats) -> tuple[float,
 def _usual(distances: Floats) -> float:
     """The median distance from a picture to the nearest one that is no copy of it.
 
-    Where most pictures have copies, the nearest is a copy.
+    Where most pictures have copies, the nearest is a copy. So that distance is taken from behind the last
+    jump, or from the farther half of the neighbours, whichever is larger: within a dimension m the distance
+    grows with the rank r as r ** (1 / m) (Levina and Bickel, *Maximum likelihood estimation of intrinsic
+    dimension*, 2004), and back from the ranks k and k / 2 that leads to rank 1.
     """
+    count = distances.shape[1]
     jumps = distances[:, 1:] > distances[:, :-1] * JUMP
-    after = (jumps * np.arange(1, distances.shape[1])).max(axis=1, initial=0)
-    return float(np.median(distances[np.arange(len(distances)), after]))
+    after = (jumps * np.arange(1, count)).max(axis=1, initial=0)
+    usual = np.median(distances[np.arange(len(distances)), after])
+    half = (count + 1) // 2
+    if half < count:
+        far, middle = distances[:, -1], distances[:, half - 1]
+        ratio = np.divide(middle, far, out=np.zeros_like(far), where=far > 0)
+        usual = max(usual, np.median(far * ratio ** (np.log(count) / np.log(count / half))))
+    return float(usual)
 
 
 def first_alike(pairs: Pairs, count: int) -> NDArray[np.int64]:

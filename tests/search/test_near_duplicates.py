@@ -33,7 +33,7 @@ def pictures(count: int, copies: int, apart: float, seed: int = 0) -> Floats:
 
 
 @pytest.mark.parametrize("copies", [0, 3, 15, 30])
-@pytest.mark.parametrize("apart", [0.0, 0.05, 0.3])
+@pytest.mark.parametrize("apart", [0.0, 0.05, 0.3, 0.45])
 def test_each_copy_is_found_and_nothing_else(copies: int, apart: float) -> None:
     _, pairs = near_duplicates(*stored(pictures(30, copies, apart)))
     assert pairs.keys() == {(row, 30 + row) for row in range(copies)}
