@@ -35,6 +35,7 @@ COPY weights /opt/weights/hub/checkpoints
 COPY cluster /opt/lookalike/cluster
 COPY scripts /opt/lookalike/scripts
 COPY jobs /opt/lookalike/jobs
+COPY service /opt/lookalike/service
 COPY plugins /opt/lookalike/plugins
 COPY dags /opt/lookalike/dags
 

@@ -32,6 +32,12 @@ demo: .venv/.run ## draw the sample, build its index in Airflow, show a picture'
 airflow: .venv/.run ## Airflow's UI on 127.0.0.1:8080, the DAGs ready to run
 	@$(BIN)/python -m scripts.airflow_ui
 
+# Passed on by the environment, so that a name may have spaces and quotes.
+find: export LOOKALIKE_PICTURE = $(PICTURE)
+find: .venv/.run ## PICTURE=photo.jpg: its look-alikes in the published index, at once
+	@test -n "$$LOOKALIKE_PICTURE" || { echo "error: name a picture: make find PICTURE=photo.jpg" >&2; exit 2; }
+	@$(BIN)/python -m jobs.find -- "$$LOOKALIKE_PICTURE"
+
 test: .venv/.dev ## run every test
 	@$(BIN)/python -m pytest
 
@@ -83,7 +89,7 @@ lock: .venv/.dev ## resolve requirements*.txt into their locks
 
 clean: ## remove the virtual environment, Airflow's files and caches; data stays
 	@rm -rf .venv .airflow .pytest_cache .mypy_cache .ruff_cache
-	@find dags jobs plugins tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find dags jobs plugins service tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 	@printf 'Kept: %s\n' "$$LOOKALIKE_DATA"
 
 preflight:

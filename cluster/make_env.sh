@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Writes .env with new secrets, readable by this user only. An existing .env is kept.
+# Writes .env with new secrets, readable by this user only. An existing .env is kept; it gets what it lacks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Containers read them as another user.
 mkdir -p -m 755 inbox pictures
-if [ -e .env ]; then exit; fi
-
 random() { head -c "$1" /dev/urandom | base64 -w0 | tr '+/' '-_'; }
+
+if [ -e .env ]; then
+    # Of an earlier release.
+    grep -q '^SEARCH_SECRET=' .env || printf '\nSEARCH_SECRET=%s\n' "$(random 48)" >> .env
+    exit
+fi
 
 umask 077
 cat > .env.new <<END
@@ -21,6 +25,7 @@ FERNET_KEY=$(random 32)
 JWT_SECRET=$(random 66)
 LOGS_SECRET=$(random 48)
 SPARK_SECRET=$(random 48)
+SEARCH_SECRET=$(random 48)
 
 # The UI's port on 127.0.0.1.
 LOOKALIKE_PORT=8080

@@ -5,8 +5,8 @@ The steps, in the order in which the data flows:
     sources -> catalog -> changes -> embed -> vectors -> calibrate -> index
             -> neighbours -> gallery -> report -> publish -> query -> montage
 
-and ``housekeeping``, a DAG of its own, and ``upload``, which the pages start. Every step is one public
-function and a ``main(argv)``; none needs Airflow. What it works on is passed in: catalog, vectors,
+and ``housekeeping``, a DAG of its own, and ``find``, which answers on the command line. Every step is one
+public function and a ``main(argv)``; none needs Airflow. What it works on is passed in: catalog, vectors,
 calibration, version.
 
 Steps import rooms, rooms import lower rooms, no step imports another. The floors, from the top:

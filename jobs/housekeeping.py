@@ -51,7 +51,7 @@ from jobs.store.versions import BUILT, Index, name_index
 log = logging.getLogger(__name__)
 
 DAY_S = 86_400
-PHOTO = re.compile(r"uploaded-[0-9a-f]{12}\.jpg")
+PHOTO = re.compile(r"[0-9a-f]{32}|uploaded-[0-9a-f]{12}\.jpg")
 EVENT_LOG = re.compile(r"(eventlog_v2_)?(app|application|local|spark)[-_].+")
 
 Going = Iterator[tuple[Path, int, str]]

@@ -13,14 +13,17 @@ from pyspark.sql import SparkSession
 from jobs.base import options
 from jobs.base.command import add_name, run_step, step_parser
 from jobs.base.logs import section
-from jobs.embedding.single import embed_single
+from jobs.embedding.copies import save_copy
+from jobs.embedding.decoders import Decoders
+from jobs.embedding.single import SingleEmbedder
 from jobs.lsh.sketch import Floats
+from jobs.search.answering import NO_HASHES, searched_index
 from jobs.search.lookup import Asked, caption_of, look_up
 from jobs.search.opened import OpenIndex, open_for_search
 from jobs.spark.search import search_by_spark
 from jobs.spark.session import spark_session
 from jobs.spark.stock import stock_search
-from jobs.store.answers import ANSWER, QUERY_PICTURE, Answer, Neighbour, SearchedIndex, write_answer
+from jobs.store.answers import ANSWER, QUERY_PICTURE, Answer, Neighbour, write_answer
 from jobs.store.gallery import Gallery, open_gallery
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.versions import BUILT, Index, open_index
@@ -67,11 +70,16 @@ def answer(
     manifest, folder = index.manifest(), root.query_folder(run)
 
     def embed(content: bytes) -> Floats:
-        return embed_single(root, manifest["model"], content, folder / QUERY_PICTURE)
+        with Decoders() as decoders:
+            decoders.warm_up()  # while this process loads the network
+            embedder = SingleEmbedder(root, manifest["model"], decoders).load()
+            pixels = embedder.pixels(content)
+        save_copy(pixels, folder / QUERY_PICTURE)
+        return embedder.forward(pixels[None])
 
     with open_gallery(index) as gallery:
         opened = open_for_search(index)
-        picture = look_up(opened, gallery, query, seed=seed, embed=embed)
+        picture = look_up(opened, gallery, query, root, seed=seed, embed=embed)
         log.info(f"query {picture.caption['id'] or '(not in the index)'}: {picture.caption['path']!r}")
         with section("query"), spark_session("query") as spark:
             result = _search(spark, index, opened, gallery, picture, k, method, overlap)
@@ -79,14 +87,13 @@ def answer(
         log.warning(result["note"])
     if result["overlap"] is not None and result["method"] != "exact":
         log.info(f"{result['method']} search found {result['overlap']:.0%} of the exact search's neighbours")
-    searched = SearchedIndex(
-        version=index.version,
-        images=manifest["images"],
-        lsh=manifest["lsh"],
-        recall=manifest["recall"],
-        candidates_fraction=manifest["candidates_fraction"],
+    answered = Answer(
+        query=picture.caption,
+        k=k,
+        **result,
+        index=searched_index(index.version, manifest),
+        model=manifest["model"],
     )
-    answered = Answer(query=picture.caption, k=k, **result, index=searched, model=manifest["model"])
     write_answer(folder, answered)
     log.info(f"answer: {folder / ANSWER}")
     return folder
@@ -105,10 +112,7 @@ def _search(
     note = None
     own = picture.caption["id"]
     if method == "sketch" and opened.sketch is None:
-        method, note = (
-            "exact",
-            "The index has no hashes, because its pictures are few or all alike, so the search is exact.",
-        )
+        method, note = "exact", NO_HASHES
     exact = _by_spark(spark, opened, picture, k, exact=True) if overlap or method == "exact" else None
     if method == "sketch":
         found = _by_spark(spark, opened, picture, k)

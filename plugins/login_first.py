@@ -13,7 +13,8 @@ from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-GUARDED = re.compile(r"/(docs|redoc|openapi\.json)(/.*)?$|^/api/v2/version/?$")
+# That of our own API asks for a login itself.
+GUARDED = re.compile(r"(?<!/api/v1)/(docs|redoc|openapi\.json)(/.*)?$|^/api/v2/version/?$")
 
 
 class LoginFirst:

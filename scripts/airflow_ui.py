@@ -16,6 +16,7 @@ from pathlib import Path
 from jobs.base.errors import LookalikeError
 from jobs.store.root import DataRoot, the_only_airflow
 from scripts.airflow_api import DIRECTLY
+from scripts.warm_search import warm_search
 
 HOST, PORT = "127.0.0.1", os.environ.get("AIRFLOW__API__PORT", "8080")
 ADDRESS = f"http://{HOST}:{PORT}"
@@ -65,13 +66,16 @@ def _serve(home: Path, inbox: Path, lock: int) -> int:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50",
     }
     print(f"Starting Airflow (its log: {log}) ...", flush=True)
-    with log.open("w", encoding="utf-8") as file:
+    with (
+        log.open("w", encoding="utf-8") as file,
+        warm_search(home / "search.log", environment) as told,
+    ):
         # In a session of its own, so that Ctrl-C reaches it once, from here.
         airflow = subprocess.Popen(
             [command, "standalone"],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**environment, **told},
             start_new_session=True,
             pass_fds=(lock,),
         )

@@ -30,6 +30,7 @@ def main() -> int:
     print(f"\nmontage   {run.answer / 'montage.png'}")
     print(f"report    {open_index(DataRoot.from_env()).report_file}")
     print(f"log       {home / 'run.log'}")
+    print("\nAnother picture, at once: make find PICTURE=photo.jpg")
     return 0
 
 

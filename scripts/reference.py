@@ -21,7 +21,7 @@ WIDTH = 110
 
 STEPS = (
     *("sources", "catalog", "changes", "embed", "vectors", "calibrate", "index", "neighbours", "gallery"),
-    *("report", "publish", "query", "montage", "housekeeping", "upload"),
+    *("report", "publish", "query", "montage", "housekeeping", "find"),
 )
 """The modules at the top of jobs/, in the order in which they run."""
 

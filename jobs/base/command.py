@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from jobs.base.errors import LookalikeError
 from jobs.base.options import Option, check_option
@@ -92,8 +92,11 @@ def run_step(
     parser: argparse.ArgumentParser,
     step: Callable[[argparse.Namespace], object],
     argv: Sequence[str] | None,
+    log_to: TextIO | None = None,
 ) -> int:
     """Run a step from the command line; a LookalikeError becomes one line and exit status 2.
+
+    It logs to standard output, or to ``log_to`` where that is the step's own.
 
     What the step returns is written to ``--result``, for the task that started it, or its error:
     ``{"error": the sentence, "kind": the name of its class}``.
@@ -101,7 +104,7 @@ def run_step(
     options = argparse.Namespace(result=None)
     try:
         options = parser.parse_args(argv)
-        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=log_to or sys.stdout)
         logging.getLogger("jobs").setLevel(logging.INFO)
         # Run as a script, the step's own logger is not below ``jobs``.
         logging.getLogger("__main__").setLevel(logging.INFO)

@@ -15,3 +15,11 @@ class UnreachableError(LookalikeError):
 
 class KilledError(LookalikeError):
     """A process was killed from outside: running again later may help."""
+
+
+class NotFoundError(LookalikeError):
+    """What was asked for by name is not there."""
+
+
+class UnusableError(LookalikeError):
+    """What was given can't be used: it is of the wrong kind, size or shape."""

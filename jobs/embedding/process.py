@@ -21,15 +21,12 @@ from typing import Any
 from jobs.base.errors import KilledError, LookalikeError
 from jobs.embedding.model import Model
 from jobs.embedding.shards import Outcome, Picture, Shard
-from jobs.intake.given_up import given_up, max_seconds
+from jobs.intake.given_up import CRASHES, crash_reason, given_up, max_seconds
 from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 1.0
-
-_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
-"""Signals of a crash; other signals come from outside."""
 
 
 def _serve(connection: Connection, *arguments: Any) -> None:
@@ -43,7 +40,7 @@ def _serve(connection: Connection, *arguments: Any) -> None:
 
 
 @contextmanager
-def _without_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """Keep a process spawned in this block from importing this process's main program.
 
     That may be Airflow, which takes seconds. ``multiprocessing`` has no option for it.
@@ -120,7 +117,7 @@ class EmbeddingProcess:
         self._process = context.Process(
             target=_serve, args=(theirs, self._slots, *self._arguments), daemon=True
         )
-        with _without_main():
+        with without_main():
             self._process.start()
         theirs.close()
 
@@ -173,7 +170,7 @@ class EmbeddingProcess:
         if status >= 0:
             return RuntimeError(f"the embedding process exited with status {status}")
         name = signal.Signals(-status).name
-        if -status in _CRASHES:
+        if -status in CRASHES:
             return LookalikeError(
                 f"the embedding process crashed ({name}), not because of a picture: run again with another "
                 "runtime; what is embedded so far is kept."
@@ -209,11 +206,7 @@ class EmbeddingProcess:
                 status = self._stop()
             else:
                 return None
-            if -status in _CRASHES:
-                return f"crashes the decoder ({signal.Signals(-status).name})"
-            if -status != signal.SIGKILL:
-                return None
-        if picture.id in self._slow:
-            return given_up(self._seconds)
-        # Alone, too: it is no chance that the kernel chose this process.
-        return "takes more memory to decode than there is"
+            if picture.id not in self._slow:
+                # Alone, too: it is no chance that the kernel chose this process.
+                return crash_reason(status) if -status in (*CRASHES, signal.SIGKILL) else None
+        return given_up(self._seconds)

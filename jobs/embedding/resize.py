@@ -20,7 +20,16 @@ from torch.nn import functional
 
 from jobs.embedding.backbones import Backbone
 from jobs.intake.colour import to_srgb
-from jobs.intake.decode import MAX_PIXELS, is_jpeg, open_picture, orientation, profile_of, scale, to_rgb
+from jobs.intake.decode import (
+    MAX_PIXELS,
+    BadPictureError,
+    is_jpeg,
+    open_picture,
+    orientation,
+    profile_of,
+    scale,
+    to_rgb,
+)
 
 MAX_ASPECT = 16
 
@@ -46,7 +55,12 @@ def resized(content: bytes, backbone: Backbone, geometry: str) -> NDArray[np.uin
     """
     with open_picture(io.BytesIO(content)) as image:
         profile, pixels = profile_of(image), _decoded(image, content)
-    rows: NDArray[np.uint8] = resize(pixels, backbone, geometry, profile).permute(1, 2, 0).numpy()
+    try:
+        rows: NDArray[np.uint8] = resize(pixels, backbone, geometry, profile).permute(1, 2, 0).numpy()
+    except (MemoryError, RuntimeError) as error:
+        # What PyTorch raises if memory is short, too.
+        said = " ".join(str(error).split())[:120] or "not enough memory"
+        raise BadPictureError(f"cannot be resized: {said}") from error
     return rows
 
 

@@ -1,37 +1,65 @@
-"""Embed one picture that is not in the index, by the model of the index."""
+"""Embed pictures that are not in the index, by the model of the index."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from jobs.base.errors import LookalikeError
 from jobs.embedding.backbones import backbone_named
-from jobs.embedding.copies import save_copy
+from jobs.embedding.decoders import Decoders
 from jobs.embedding.model import Model
 from jobs.embedding.weights import find_weights
 from jobs.lsh.sketch import Floats
 from jobs.store.embeddings import EmbeddingStore, ModelDescription
 from jobs.store.root import DataRoot
 
-
-def embed_single(root: DataRoot, described: ModelDescription, content: bytes, copy: Path) -> Floats:
-    """A picture file's bytes -> its (1, d) embedding, not normalised; write the resized copy to ``copy``.
-
-    Raises BadPictureError with the reason if it can't be decoded, LookalikeError if the weights of the
-    index are not available.
-    """
-    # PyTorch takes seconds to import.
+if TYPE_CHECKING:
     from jobs.embedding.embedder import ImageEmbedder
 
-    backbone = backbone_named(described["architecture"])
-    weights = find_weights(described["weights"], backbone)
-    model = Model(backbone, weights, described["geometry"], described["precision"])
-    if model.fingerprint != described["fingerprint"]:
-        raise LookalikeError(
-            f"weights {described['weights']} are not those that made the index "
-            f"(fingerprint {model.fingerprint}, not {described['fingerprint']}): rebuild the index."
-        )
-    embedder = ImageEmbedder(model, kept=EmbeddingStore(root.embeddings / model.fingerprint).openvino)
-    pixels = embedder.pixels(content)
-    save_copy(pixels, copy)
-    return embedder.forward(pixels[None])
+
+class SingleEmbedder:
+    """Embeds pictures from outside; as many threads may call it at once as there are decoders.
+
+    The network is loaded with the first picture.
+    """
+
+    def __init__(self, root: DataRoot, described: ModelDescription, decoders: Decoders) -> None:
+        """``described`` is what the index's manifest says of the model."""
+        self._root, self._described, self._decoders = root, described, decoders
+        self._backbone = backbone_named(described["architecture"])
+
+    def pixels(self, content: bytes) -> NDArray[np.uint8]:
+        """A picture file's bytes -> (side, side, 3) uint8 RGB. Raises BadPictureError with the reason."""
+        return self._decoders.pixels(content, self._backbone, self._described["geometry"])
+
+    def forward(self, pixels: NDArray[np.uint8]) -> Floats:
+        """(n, side, side, 3) uint8 RGB -> (n, d) float32, not normalised.
+
+        Raises LookalikeError if the weights of the index are not available.
+        """
+        return self._embedder.forward(pixels)
+
+    def load(self) -> SingleEmbedder:
+        """Load the network now. Raises LookalikeError as ``forward`` does."""
+        assert self._embedder
+        return self
+
+    @cached_property
+    def _embedder(self) -> ImageEmbedder:
+        # PyTorch takes seconds to import.
+        from jobs.embedding.embedder import ImageEmbedder
+
+        described = self._described
+        weights = find_weights(described["weights"], self._backbone)
+        model = Model(self._backbone, weights, described["geometry"], described["precision"])
+        if model.fingerprint != described["fingerprint"]:
+            raise LookalikeError(
+                f"weights {described['weights']} are not those that made the index "
+                f"(fingerprint {model.fingerprint}, not {described['fingerprint']}): rebuild the index."
+            )
+        kept = EmbeddingStore(self._root.embeddings / model.fingerprint).openvino
+        return ImageEmbedder(model, threads=len(self._decoders), kept=kept)

@@ -168,12 +168,8 @@ def _decode(picture: Picture, model: Model, marks: Marks, outcome: Outcome) -> N
         try:
             return resized(content, model.backbone, model.geometry)
         except BadPictureError as error:
-            reason = str(error)
-        except (MemoryError, RuntimeError) as error:
-            # What PyTorch raises if memory is short, too.
-            reason = f"cannot be resized: {' '.join(str(error).split())[:120] or 'not enough memory'}"
-        outcome.broken[picture.id] = reason
-        return None
+            outcome.broken[picture.id] = str(error)
+            return None
 
 
 def _read(picture: Picture, outcome: Outcome) -> bytes | None:

@@ -28,13 +28,16 @@ def nearest_by_sketch(
     queries: Floats,
     k: int,
     candidates: int,
+    among: Rows | None = None,
 ) -> tuple[Rows, Floats]:
     """Find the k rows of ``vectors`` nearest to each query, with ``candidates`` re-ranked by exact distance.
 
     ``packed`` (n, bytes), ``norms`` (n,) and ``vectors`` (n, d) may be memory-mapped; ``queries``
-    (q, d). Vectors have length 1. Returns row numbers and Euclidean distances, (q, min(k, n)),
-    ascending; ties go to the smaller row number.
+    (q, d). Vectors have length 1. With ``among`` only those rows, which ascend, are searched. Returns row
+    numbers and Euclidean distances, (q, min(k, n)), ascending; ties go to the smaller row number.
     """
+    if among is not None:
+        packed, norms = packed[among], norms[among]
     weights = sketch.weights(queries)
     low, high = (np.zeros((len(queries), packed.shape[1]), np.float32) for _ in range(2))
     low[:], high[:, : weights.shape[1] // 2] = weights[:, 0::2], weights[:, 1::2]
@@ -51,14 +54,20 @@ def nearest_by_sketch(
         return np.subtract(norms[rows], scores, out=scores)
 
     score = score_few if len(queries) <= FEW else score_many
-    return _rerank(vectors, queries, scan(len(vectors), len(queries), max(candidates, k), score), k)
+    candidate_rows = scan(len(packed), len(queries), max(candidates, k), score)
+    return _rerank(vectors, queries, candidate_rows if among is None else among[candidate_rows], k)
 
 
-def nearest_exactly(vectors: Floats, queries: Floats, k: int) -> tuple[Rows, Floats]:
+def nearest_exactly(
+    vectors: Floats, queries: Floats, k: int, among: Rows | None = None
+) -> tuple[Rows, Floats]:
     """Find the k rows of ``vectors`` (n, d) nearest to each query (q, d) by blocked matrix products.
 
-    Vectors have length 1. Returns the same as ``nearest_by_sketch``.
+    Vectors have length 1. ``among`` and what it returns are as for ``nearest_by_sketch``.
     """
+    if among is not None:
+        rows, distances = nearest_exactly(vectors[among], queries, k)
+        return among[rows], distances
 
     def score(rows: slice) -> Floats:
         scores: Floats = -queries @ vectors[rows].T

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.base.errors import LookalikeError
+from jobs.base.errors import LookalikeError, NotFoundError, UnusableError
 from jobs.base.text import path_of, spellings
 from jobs.intake.decode import BadPictureError
 from jobs.intake.look import content_id, read_picture
@@ -20,6 +20,7 @@ from jobs.lsh.sketch import Floats
 from jobs.search.opened import OpenIndex
 from jobs.store.answers import Caption
 from jobs.store.gallery import Gallery, Row
+from jobs.store.root import DataRoot
 
 RANDOM = "random"
 """The query that draws a picture of the index."""
@@ -34,12 +35,19 @@ class Asked:
 
 
 def look_up(
-    index: OpenIndex, gallery: Gallery, query: str, *, seed: int, embed: Callable[[bytes], Floats]
+    index: OpenIndex,
+    gallery: Gallery,
+    query: str,
+    root: DataRoot,
+    *,
+    seed: int,
+    embed: Callable[[bytes], Floats],
 ) -> Asked:
     """Find the picture that ``query`` names.
 
-    It is ``random`` (drawn by ``seed``), an id, a path or a file name in the index, or the path of
-    any other picture. ``embed`` turns a file's bytes into a (1, d) embedding or raises BadPictureError.
+    It is ``random`` (drawn by ``seed``), an id, a path or a file name in the index, the id of an uploaded
+    picture or the path of any other. ``embed`` turns a file's bytes into a (1, d) embedding or raises
+    BadPictureError.
 
     Raises LookalikeError if there is no such picture, or it can't be used.
     """
@@ -48,14 +56,16 @@ def look_up(
     if re.fullmatch(r"[0-9a-f]{32}", query):
         if known := gallery.picture(query):
             return _of_index(index, known)
-        raise LookalikeError(f"the index holds no picture with id {query}: choose another.")
+        if (upload := root.uploads / query).is_file():
+            return _from_file(index, gallery, upload, embed)
+        raise NotFoundError(f"the index holds no picture with id {query}: choose another.")
     file = path_of(query)
     named = gallery.named(str(file)) or gallery.named(query)
     if len(named) > 1:
         raise LookalikeError(f"{query!r} names several pictures of the index: give a path or an id.")
     if named:
         return _of_index(index, named[0])
-    files = [named_path(spelling) for spelling in spellings(query)]
+    files = [named_path(spelling, root) for spelling in spellings(query)]
     return _from_file(index, gallery, next(filter(os.path.exists, files), files[0]), embed)
 
 
@@ -89,10 +99,16 @@ def _from_file(index: OpenIndex, gallery: Gallery, file: Path, embed: Callable[[
         embedding = embed(content)
     except BadPictureError as error:
         raise LookalikeError(f"{str(file)!r} can't be used as a query: {error}.") from error
+    return outsider(str(file), embedding)
+
+
+def outsider(name: str, embedding: Floats) -> Asked:
+    """A picture that is not in the index, by its (1, d) embedding.
+
+    Raises UnusableError if that has no direction.
+    """
     length = float(np.linalg.norm(embedding))
     if not 0 < length < np.inf:
-        raise LookalikeError(
-            f"{str(file)!r} has an all-zero or non-finite embedding: choose another picture."
-        )
-    caption = Caption(id=None, path=str(file), label=None, class_name=None)
+        raise UnusableError(f"{name!r} has an all-zero or non-finite embedding: choose another picture.")
+    caption = Caption(id=None, path=name, label=None, class_name=None)
     return Asked(caption, embedding / np.float32(length))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.lsh.nearest import nearest_by_sketch, nearest_exactly
-from jobs.lsh.sketch import Floats, Sketch
+from jobs.lsh.sketch import Floats, Rows, Sketch
 from jobs.lsh.splits import Ids
 from jobs.store.packed import Part, load_sketch, open_parts
 from jobs.store.versions import Index
@@ -25,14 +25,19 @@ class Way:
     candidates: int = 0
     """Pictures per part that are re-ranked by exact distance, with a sketch."""
 
-    def search(self, part: Part, queries: Floats, excluded: Ids, k: int) -> tuple[Ids, Floats]:
-        """The k nearest pictures of one part to each query, without the picture of id ``excluded``."""
+    def search(
+        self, part: Part, queries: Floats, excluded: Ids, k: int, among: Rows | None = None
+    ) -> tuple[Ids, Floats]:
+        """The k nearest pictures of one part to each query, without the picture of id ``excluded``.
+
+        With ``among`` only those rows, which ascend, are searched.
+        """
         # One more than k, because a picture finds itself first.
         if self.sketch is None:
-            rows, distances = nearest_exactly(part.vectors, queries, k + 1)
+            rows, distances = nearest_exactly(part.vectors, queries, k + 1, among)
         else:
             rows, distances = nearest_by_sketch(
-                self.sketch, part.codes, part.norms, part.vectors, queries, k + 1, self.candidates + 1
+                self.sketch, part.codes, part.norms, part.vectors, queries, k + 1, self.candidates + 1, among
             )
         ids: Ids = part.ids[rows]
         itself = ids == excluded[:, None]
@@ -75,11 +80,27 @@ class OpenIndex:
         return Way(self.sketch, candidates_per_part(wanted, len(self.parts)))
 
     def search(
-        self, queries: Floats, own: Sequence[str | None], k: int, *, exact: bool = False
+        self,
+        queries: Floats,
+        own: Sequence[str | None],
+        k: int,
+        *,
+        exact: bool = False,
+        among: Rows | None = None,
     ) -> tuple[Ids, Floats]:
-        """Search for (q, d) unit vectors; ``own[i]`` is the id of query i if it is in the index."""
+        """Search for (q, d) unit vectors; ``own[i]`` is the id of query i if it is in the index.
+
+        With ``among`` only those pictures are searched: rows of the whole index, which ascend.
+        """
         way, excluded = self.way(k, exact=exact), encoded(own)
-        answers = [way.search(part, queries, excluded, k) for part in self.parts]
+        answers, start = [], 0
+        for part in self.parts:
+            end = start + len(part.ids)
+            rows = None
+            if among is not None:
+                rows = among[np.searchsorted(among, start) : np.searchsorted(among, end)] - start
+            answers.append(way.search(part, queries, excluded, k, rows))
+            start = end
         ids, distances = (np.concatenate(arrays, axis=1) for arrays in zip(*answers, strict=True))
         return first(ids, distances, k)
 

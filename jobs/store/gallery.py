@@ -20,6 +20,8 @@ from jobs.store.versions import Index
 
 FORMAT = 3
 
+REMEDY = "run the DAG similarity_index, which lays it out again"
+
 ALL = 0
 """The class of all pictures."""
 
@@ -66,7 +68,7 @@ class Page:
 
 
 class Gallery:
-    """The pictures of one index version; it belongs to the thread that opened it."""
+    """The pictures of one index version."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -84,6 +86,15 @@ class Gallery:
     def classes(self) -> list[Row]:
         """class, name (None: without a label), pictures, folded; all first, those without last."""
         return self._rows("SELECT * FROM classes ORDER BY class != 0, name IS NULL, class")
+
+    def rows_of(self, class_name: str) -> list[int]:
+        """The rows of a class by its name, ascending; none if there is no such class."""
+        found = self._database.execute(
+            "SELECT row FROM classes JOIN places USING (class)"
+            " WHERE name = ? AND places.folded = 0 ORDER BY row",
+            (class_name,),
+        )
+        return [row for (row,) in found]
 
     def page(self, class_: int, folded: bool, number: int, size: int) -> Page:
         count = self._rows(
@@ -154,6 +165,15 @@ class Gallery:
             most,
         )
 
+    def alike_after(self, row: int, most: int) -> list[int]:
+        """The first rows of up to ``most`` groups of near-duplicates that come after ``row``, ascending."""
+        found = self._database.execute(
+            "SELECT alike FROM pictures WHERE alike > ?"
+            " GROUP BY alike HAVING count(*) > 1 ORDER BY alike LIMIT ?",
+            (row, most),
+        )
+        return [first for (first,) in found]
+
     def _rows(self, query: str, *values: object) -> list[Row]:
         return [dict(row) for row in self._database.execute(query, values)]
 
@@ -162,19 +182,33 @@ class Gallery:
 def open_gallery(index: Index) -> Iterator[Gallery]:
     """Raises LookalikeError if the version has none, one of another format, or a corrupt one, also while
     it is read."""
+    with readable_gallery(index), closing(connect(index)) as database:
+        yield Gallery(database)
+
+
+@contextmanager
+def readable_gallery(index: Index) -> Iterator[None]:
+    """Turn what is wrong with the database that a block reads into LookalikeError."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise LookalikeError(f"{index.gallery_file} is corrupt ({error}): {REMEDY}.") from error
+
+
+def connect(index: Index, *, any_thread: bool = False) -> sqlite3.Connection:
+    """The version's database, for the thread that opens it or, one after another, for any.
+
+    Raises LookalikeError if there is none or it is of another format.
+    """
+    if not index.gallery_file.is_file():
+        raise LookalikeError(f"Index {index.version} has no gallery: {REMEDY}.")
     # A version never changes, so SQLite need not look out for writers.
     address = f"file:{quote(str(index.gallery_file))}?mode=ro&immutable=1"
-    remedy = "run the DAG similarity_index, which lays it out again"
-    if not index.gallery_file.is_file():
-        raise LookalikeError(f"Index {index.version} has no gallery: {remedy}.")
-    try:
-        with closing(sqlite3.connect(address, uri=True)) as database:
-            found = database.execute("PRAGMA user_version").fetchone()[0]
-            check_format(index.gallery_file, found or FIRST, FORMAT, remedy)
-            database.row_factory = sqlite3.Row
-            yield Gallery(database)
-    except sqlite3.DatabaseError as error:
-        raise LookalikeError(f"{index.gallery_file} is corrupt ({error}): {remedy}.") from error
+    database = sqlite3.connect(address, uri=True, check_same_thread=not any_thread)
+    found = database.execute("PRAGMA user_version").fetchone()[0]
+    check_format(index.gallery_file, found or FIRST, FORMAT, REMEDY)
+    database.row_factory = sqlite3.Row
+    return database
 
 
 def check_gallery(index: Index) -> None:

@@ -171,6 +171,12 @@ def open_index(root: DataRoot, version: str = CURRENT) -> Index:
     return index
 
 
+def complete_versions(root: DataRoot) -> list[Index]:
+    """All versions that are complete, in no order; one may be removed meanwhile."""
+    folders = [folder for folder in root.index.glob("*") if CONTENT_NAME.fullmatch(folder.name)]
+    return [index for index in map(Index, folders) if index.manifest_file.is_file()]
+
+
 def name_index(root: DataRoot, version: str = CURRENT) -> Index:
     """Like ``open_index``, but without looking at the version's files."""
     if version in (BUILT, CURRENT):

@@ -16,9 +16,13 @@ READ = [Depends(requires_access_dag("GET", DagAccessEntity.RUN, dag)) for dag in
 
 
 def from_our_pages(
-    x_requested_with: Annotated[str, Header()] = "", sec_fetch_site: Annotated[str, Header()] = "same-origin"
+    x_requested_with: Annotated[str, Header()] = "",
+    sec_fetch_site: Annotated[str, Header()] = "same-origin",
+    authorization: Annotated[str, Header()] = "",
 ) -> None:
-    """Pages of other sites can't set this header without a CORS preflight, which we never grant."""
+    """Pages of other sites can set neither header without a CORS preflight, which we never grant."""
+    if authorization:  # a script's token, not the cookie that a browser sends by itself
+        return
     if x_requested_with != "lookalike" or sec_fetch_site not in ("same-origin", "none"):
         raise HTTPException(403, "Use Lookalike's own pages for this.")
 

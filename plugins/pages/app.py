@@ -13,9 +13,12 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from jobs.base.atomic import in_use
 from jobs.base.errors import LookalikeError
 from jobs.base.text import name_of, plain
 from jobs.publish import publish
@@ -23,7 +26,7 @@ from jobs.store.answers import ANSWER, MONTAGE, QUERY_PICTURE
 from jobs.store.gallery import ALL, open_gallery
 from jobs.store.root import CURRENT, DataRoot, resized_file
 from jobs.store.versions import Index, name_index
-from plugins.pages import shelf
+from plugins.pages import door, shelf
 from plugins.pages.access import ASK, EDIT, INDEX_DAG, QUERY_DAG, READ, may_ask, may_edit
 from plugins.pages.uploads import receive
 
@@ -32,6 +35,7 @@ STATIC = {
     "pages.css": "text/css",
     "theme.js": "text/javascript",
     "pages.js": "text/javascript",
+    "find.js": "text/javascript",
     "icon.svg": "image/svg+xml",
     "icon-dark.svg": "image/svg+xml",
 }
@@ -42,6 +46,8 @@ POLICY = (
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self'"
 )
+COUNTS = (5, 10, 20, 50, 100)
+"""Of neighbours that Find offers."""
 PAGE = 60
 """Pictures per page."""
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -92,9 +98,22 @@ async def say_what_may_load(
 @app.exception_handler(LookalikeError)
 def tell(request: Request, error: LookalikeError) -> Response:
     """Show what a person can put right as a sentence: on a page, or as JSON for a script."""
+    if _is_api(request):
+        return door.problem(503, str(error))
     if request.method != "GET":
         return JSONResponse({"detail": str(error)}, 400)
     return _page(request, "problem.html", 404, problem=str(error), here="")
+
+
+@app.exception_handler(StarletteHTTPException)
+async def refuse(request: Request, error: StarletteHTTPException) -> Response:
+    if _is_api(request):
+        return door.problem(error.status_code, str(error.detail), dict(error.headers or {}))
+    return await http_exception_handler(request, error)
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith(f"{request.scope['root_path']}{door.PREFIX}")
 
 
 def _page(request: Request, template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
@@ -178,14 +197,21 @@ def _has(index: Index, id_: str) -> bool:
 
 
 @app.get("/find")
-def find(request: Request, ask: Ask) -> Response:
-    return _page(request, "find.html", here="find", may_ask=ask)
+def find(
+    request: Request, root: Root, ask: Ask, picture: Annotated[str, Query(pattern="^[0-9a-f]{32}$|^$")] = ""
+) -> Response:
+    """The live search. A link to an uploaded picture keeps it for another day."""
+    if picture:
+        in_use(root.uploads / picture)
+    with open_gallery(name_index(root)) as opened:
+        classes = [row["name"] for row in opened.classes() if row["name"]]
+    return _page(request, "find.html", here="find", may_ask=ask, classes=classes, counts=COUNTS)
 
 
 @app.post("/uploads", dependencies=ASK)
 async def upload(request: Request, root: Root) -> dict[str, str]:
-    """Take a picture as the request's body; return the value for the param ``query``."""
-    return {"query": await receive(request, root)}
+    """Take a picture as the request's body; return its id, which the API and the param ``query`` take."""
+    return {"id": await receive(request, root)}
 
 
 @app.get("/runs")
@@ -251,6 +277,9 @@ def static(name: str) -> Response:
     if name not in STATIC:
         raise HTTPException(404, "There is no such file.")
     return _file(HERE / "static" / name, STATIC[name], {})
+
+
+app.include_router(door.router)
 
 
 @app.api_route("/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])

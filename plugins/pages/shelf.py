@@ -12,8 +12,8 @@ from jobs.base.errors import LookalikeError
 from jobs.store.answers import ANSWER, MONTAGE, Answer, read_answer
 from jobs.store.catalog import labels_told_file, passed_over_file, quarantine_file
 from jobs.store.manifest import Manifest
-from jobs.store.root import CONTENT_NAME, CURRENT, DataRoot
-from jobs.store.versions import Index, name_index
+from jobs.store.root import CURRENT, DataRoot
+from jobs.store.versions import Index, complete_versions, name_index
 
 MOST_VERSIONS = 100
 Row = dict[str, Any]
@@ -32,11 +32,8 @@ def versions(root: DataRoot) -> tuple[list[Row], list[str]]:
         current = name_index(root, CURRENT).version
     except LookalikeError:
         current = None
-    folders = [folder for folder in root.index.glob("*") if CONTENT_NAME.fullmatch(folder.name)]
     rows, problems = [], []
-    for index in map(Index, folders):
-        if not index.manifest_file.is_file():
-            continue
+    for index in complete_versions(root):
         try:
             made, published = manifest(index), index.published()
         except LookalikeError as error:

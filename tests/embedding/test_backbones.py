@@ -18,11 +18,13 @@ from jobs.base.options import GEOMETRY
 from jobs.catalog import build_catalog
 from jobs.embed import embed_catalog
 from jobs.embedding.backbones import BACKBONES, DEFAULT, RESNET18, Backbone, backbone_named
+from jobs.embedding.copies import save_copy
+from jobs.embedding.decoders import Decoders
 from jobs.embedding.embedder import ImageEmbedder
 from jobs.embedding.model import Model
 from jobs.embedding.network import load_network
 from jobs.embedding.resize import from_image, resize
-from jobs.embedding.single import embed_single
+from jobs.embedding.single import SingleEmbedder
 from jobs.embedding.weights import Weights, find_weights
 from jobs.intake.folder import folder
 from jobs.intake.look import content_id
@@ -270,7 +272,11 @@ def assert_is_embedded_alike(root: DataRoot, model: Model, files: list[Path], co
     store = store_of(root, model)
     ids, vectors = store.read()
     content = files[0].read_bytes()
-    found = embed_single(root, store.model(), content, copy)
+    with Decoders() as decoders:
+        embedder = SingleEmbedder(root, store.model(), decoders)
+        pixels = embedder.pixels(content)
+        found = embedder.forward(pixels[None])
+    save_copy(pixels, copy)
     expected = vectors[ids.index(content_id(content))]
     assert np.linalg.norm(found[0] - expected) < 1e-5 * np.linalg.norm(expected)
     assert copy.read_bytes() == resized_file(root, model.resized, content_id(content)).read_bytes()
@@ -279,4 +285,4 @@ def assert_is_embedded_alike(root: DataRoot, model: Model, files: list[Path], co
 def test_an_index_of_an_unknown_backbone_is_reported(tmp_path: Path) -> None:
     described = {**toy_model().description, "runtimes": ["OpenVINO"]}
     with pytest.raises(LookalikeError, match=r"^backbone 'toy' is unknown: choose one of resnet18\.$"):
-        embed_single(DataRoot(tmp_path), described, b"", tmp_path / "query.jpg")  # type: ignore[arg-type]
+        SingleEmbedder(DataRoot(tmp_path), described, Decoders())  # type: ignore[arg-type]

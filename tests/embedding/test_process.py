@@ -229,7 +229,7 @@ def test_a_picture_that_memory_does_not_suffice_for_is_quarantined(
 
     file = tmp_path / "a.jpg"
     file.write_bytes(encoded(picture(1), "JPEG"))
-    monkeypatch.setattr("jobs.embedding.worker.resized", fail)
+    monkeypatch.setattr("jobs.embedding.resize.resize", fail)
     outcome, id_ = Outcome(), content_id(file.read_bytes())
     marks = Marks([RawArray(ctypes.c_char, 33)])
     for _ in range(2):  # the mark is free again

@@ -94,10 +94,10 @@ def test_a_search_gives_the_answer_that_was_given(root: DataRoot) -> None:
         raise AssertionError
 
     with open_gallery(index) as gallery:
-        asked = look_up(opened, gallery, "random", seed=0, embed=refuse)
+        asked = look_up(opened, gallery, "random", root, seed=0, embed=refuse)
         assert asked.caption == answered["query"]
         for named in (asked.caption["id"], asked.caption["path"], Path(asked.caption["path"]).name):
-            assert look_up(opened, gallery, str(named), seed=1, embed=refuse).caption == asked.caption
+            assert look_up(opened, gallery, str(named), root, seed=1, embed=refuse).caption == asked.caption
     ids, distances = opened.search(asked.vector, [asked.caption["id"]], answered["k"])
     assert ids[0].astype(str).tolist() == [neighbour["id"] for neighbour in answered["neighbours"]]
     np.testing.assert_allclose(

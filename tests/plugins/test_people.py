@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwright
 
@@ -241,7 +242,7 @@ def test_a_file_that_was_only_touched_is_nothing_new(house: House) -> None:
     until(lambda: noticed(server, root), 120, "the inbox's state")
 
 
-def test_a_photo_is_uploaded_and_its_montage_shown(house: House, page: Page, tmp_path: Path) -> None:
+def test_a_photo_is_found_at_once_and_kept_as_a_run(house: House, page: Page, tmp_path: Path) -> None:
     page.goto(f"{house.server.base}/plugin/lookalike")
     inside = ours(page)
     inside.get_by_role("link", name="Find").click()
@@ -252,16 +253,80 @@ def test_a_photo_is_uploaded_and_its_montage_shown(house: House, page: Page, tmp
     expect(inside.get_by_role("status")).to_have_text(
         "The picture can't be used: not a picture of a known format."
     )
+    expect(inside.get_by_role("button", name="Keep as a run")).to_be_hidden()
     chooser.set_input_files(write_picture(tmp_path / "mine.png", 77, (400, 300)))
-    expect(inside.get_by_role("status")).to_contain_text(re.compile("Searching|Waiting"), timeout=PATIENCE_MS)
+    expect(inside.locator(".tile")).to_have_count(5)
+    expect(inside.get_by_role("heading", name="Looks like your photo")).to_be_visible()
+    nearest = tiles(inside)
+    inside.get_by_label("Neighbours").select_option("10")
+    expect(inside.locator(".tile")).to_have_count(10)
+    assert tiles(inside)[:5] == nearest
+    of_one = inside.get_by_label("Class").locator("option").nth(1).inner_text()
+    inside.get_by_label("Class").select_option(of_one)
+    expect(inside.locator("[data-how]")).to_contain_text(f"of class {of_one} alone")
+    assert {title.split("\n")[0] for title in inside.locator(".caption b").all_inner_texts()} == {of_one}
+
+    # The link leads there without Airflow's own pages around it, and so do Back and Reload.
+    linked = page.context.new_page()
+    linked.goto(str(inside.get_by_role("link", name="Link to this answer").get_attribute("href")))
+    expect(linked.locator("[data-how]")).to_contain_text(f"of class {of_one} alone")
+    linked.get_by_label("Class").select_option("all")
+    expect(linked.locator("[data-how]")).not_to_contain_text("alone")
+    assert tiles(linked)[:5] == nearest
+    linked.go_back()
+    expect(linked.locator("[data-how]")).to_contain_text("alone")
+    linked.reload()
+    expect(linked.locator("[data-how]")).to_contain_text("alone")
+    linked.close()
+
+    inside.get_by_label("Class").select_option("all")
+    expect(inside.locator("[data-how]")).not_to_contain_text("alone")
+    inside.get_by_role("button", name="Keep as a run").click()
     expect(inside.get_by_role("heading", name="Montage")).to_be_visible(timeout=2 * PATIENCE_MS)
     assert (
         inside.locator(".montage").evaluate("image => image.decode().then(() => image.naturalWidth)") > 1000
     )
-    expect(inside.locator(".tile")).to_have_count(5)
+    assert tiles(inside)[:5] == nearest
     run = house.server.runs(QUERY)[-1]
     assert run["triggering_user_name"] == house.server.user
-    assert Path(run["conf"]["query"]).parent == house.root.uploads
+    assert (house.root.uploads / run["conf"]["query"]).is_file() and run["conf"]["k"] == 10
+
+
+def tiles(inside: FrameLocator | Page) -> list[str | None]:
+    """The pages that the tiles lead to, in their order."""
+    return [tile.get_attribute("href") for tile in inside.locator(".tile").all()]
+
+
+def test_while_the_search_is_down_find_says_so_and_offers_the_run(
+    house: House, page: Page, tmp_path: Path
+) -> None:
+    page.route("**/api/v1/search", lambda route: route.fulfill(status=503, json={"detail": "It is away."}))
+    page.goto(f"{house.server.base}/lookalike/find")
+    page.locator("input[type=file]").set_input_files(write_picture(tmp_path / "mine.png", 78, (400, 300)))
+    expect(page.get_by_role("status")).to_have_text("It is away.")
+    page.get_by_role("button", name="Keep as a run").click()
+    page.wait_for_url("**/runs/**")
+    expect(page.get_by_role("heading", name="Montage")).to_be_visible(timeout=2 * PATIENCE_MS)
+
+
+def test_a_search_that_was_killed_comes_back_and_none_is_refused_meanwhile(house: House) -> None:
+    def ask() -> int:
+        status: int = house.server.request("GET", "/lookalike/api/v1/versions")[0]
+        return status
+
+    assert ask() == 200
+    (search,) = [
+        process for process in psutil.process_iter(["cmdline"]) if serves(process, house.server.log.parent)
+    ]
+    search.kill()
+    search.wait(10)
+    # It waits until the next one has started; that one says that it is opening the index.
+    until(lambda: ask() == 200, 60, "another search")
+
+
+def serves(process: psutil.Process, home: Path) -> bool:
+    command = process.info["cmdline"] or []
+    return command[1:3] == ["-m", "service"] and process.environ().get("AIRFLOW_HOME") == str(home)
 
 
 def test_an_earlier_version_is_restored_by_its_button(house: House, page: Page) -> None:

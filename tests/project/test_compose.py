@@ -30,7 +30,8 @@ def test_no_secret_has_a_default() -> None:
     text = (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8")
     secrets = re.findall(r"\$\{(\w*(?:SECRET|PASSWORD|KEY)\w*)(.*?)\}", text)
     assert {name for name, _ in secrets} == {
-        *("AIRFLOW_PASSWORD", "POSTGRES_PASSWORD", "FERNET_KEY", "JWT_SECRET", "LOGS_SECRET", "SPARK_SECRET")
+        *("AIRFLOW_PASSWORD", "POSTGRES_PASSWORD", "FERNET_KEY", "JWT_SECRET", "LOGS_SECRET", "SPARK_SECRET"),
+        "SEARCH_SECRET",
     }
     assert all(rest.startswith(":?") for _, rest in secrets)
 
@@ -45,6 +46,7 @@ def test_secrets_are_only_where_they_are_needed() -> None:
 
     assert holders("JWT_SECRET") == {"api-server", "scheduler"}
     assert holders("AIRFLOW_PASSWORD") == holders("SPARK_SECRET") == {"init"}
+    assert holders("SEARCH_SECRET") == {"api-server", "search"}
     assert holders("POSTGRES_PASSWORD") == AIRFLOW | {"postgres"}
 
 
@@ -60,7 +62,8 @@ def test_no_container_gains_privileges(name: str) -> None:
 def test_code_is_mounted_read_only_and_the_data_root_at_one_path(name: str) -> None:
     volumes = SERVICES[name]["volumes"]
     assert all(volume.endswith(":ro") for volume in volumes if volume.startswith("./"))
-    assert [volume for volume in volumes if volume.startswith("data:")] in ([], ["data:/data"])
+    data = ["data:/data:ro"] if name == "search" else ["data:/data"]
+    assert [volume for volume in volumes if volume.startswith("data:")] in ([], data)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -81,7 +84,7 @@ def test_the_limits_fit_into_24_gb_and_two_cores() -> None:
 
     sizes = {name: bytes_of(default(service["mem_limit"])) for name, service in SERVICES.items()}
     del sizes["init"]  # has ended when the others start
-    assert sum(sizes.values()) + sizes["spark-worker"] <= 20 * 2**30  # two workers
+    assert sum(sizes.values()) + sizes["spark-worker"] <= 22 * 2**30  # two workers
     assert all(float(default(service["cpus"])) <= 2 for service in SERVICES.values())
 
 
@@ -98,7 +101,8 @@ def test_networks_part_what_need_not_meet() -> None:
 
     assert members("database") == AIRFLOW | {"postgres"}
     assert members("spark") == {"scheduler", "spark-master", "spark-worker"}
-    assert FILE["networks"]["database"]["internal"] and FILE["networks"]["spark"]["internal"]
+    assert members("search") == {"api-server", "search"}
+    assert all(FILE["networks"][name]["internal"] for name in ("database", "search", "spark"))
 
 
 def test_the_settings_file_is_written_once_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -116,9 +120,20 @@ def test_the_settings_file_is_written_once_and_for_its_owner_alone(tmp_path: Pat
     assert made() == first
     shutil.rmtree(tmp_path / "checkout")
     secrets = [name for name in first if re.search("SECRET|PASSWORD|KEY", name)]
-    assert len({first[name] for name in secrets}) == len(secrets) == 6
+    assert len({first[name] for name in secrets}) == len(secrets) == 7
     assert not {first[name] for name in secrets} & set(made().values())
     assert all(len(first[name]) >= 24 for name in secrets)
+
+
+def test_an_earlier_settings_file_gets_the_secret_that_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "cluster").mkdir()
+    shutil.copy(PROJECT / "cluster" / "make_env.sh", tmp_path / "cluster")
+    (tmp_path / ".env").write_text("AIRFLOW_USER=me")
+    for _ in range(2):
+        subprocess.run([tmp_path / "cluster" / "make_env.sh"], check=True, capture_output=True)
+    first, _, added = (tmp_path / ".env").read_text().split("\n", 2)
+    assert first == "AIRFLOW_USER=me"
+    assert re.fullmatch(r"SEARCH_SECRET=[\w-]{40,}=*\n", added)
 
 
 def test_executors_take_a_workers_memory_and_know_the_secret(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ print(json.dumps({"python": sys.executable, **{name: os.environ[name] for name i
 def checkout(tmp_path: Path) -> Path:
     """The Makefile with what it needs, and files beside the checkout that a split path would name."""
     checkout = tmp_path / ODD / "lookalike"
-    for folder in ("dags", "jobs/store", "plugins", "tests", "scripts", "benchmarks"):
+    for folder in ("dags", "jobs/store", "plugins", "service", "tests", "scripts", "benchmarks"):
         (checkout / folder).mkdir(parents=True)
     for file in ("Makefile", "scripts/preflight.sh", "jobs/store/root.py"):
         shutil.copy(PROJECT / file, checkout / file)

@@ -16,6 +16,7 @@ from jobs.lsh.sketch import Floats
 from jobs.search.lookup import Asked, look_up
 from jobs.search.opened import OpenIndex
 from jobs.store.gallery import Gallery, open_gallery
+from jobs.store.root import DataRoot
 from jobs.store.versions import Index
 from tests.support.opened import scaled_vectors, write_gallery, write_index
 from tests.support.synthetic import picture_id
@@ -54,7 +55,7 @@ def ask(opened: OpenIndex, gallery: Gallery, query: str, seed: int = 0) -> Asked
     def refuse(content: bytes) -> Floats:
         raise AssertionError("a picture of the index was embedded")
 
-    return look_up(opened, gallery, query, seed=seed, embed=refuse)
+    return look_up(opened, gallery, query, DataRoot.from_env(), seed=seed, embed=refuse)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_any_other_file_is_embedded_by_whoever_asks(
     file = tmp_path / "new.jpg"
     file.write_bytes(b"new")
     embedding = np.full((1, DIMENSION), 3.0, np.float32)
-    asked = look_up(opened, gallery, str(file), seed=0, embed=lambda content: embedding)
+    asked = look_up(opened, gallery, str(file), DataRoot(tmp_path), seed=0, embed=lambda content: embedding)
     assert asked.caption == {"id": None, "path": str(file), "label": None, "class_name": None}
     assert np.linalg.norm(asked.vector) == pytest.approx(1)
     assert content_id(b"new") != picture_id(0)
@@ -136,7 +137,14 @@ def test_an_embedding_without_a_direction_is_one_sentence(
     (tmp_path / "new.jpg").write_bytes(b"new")
     useless = np.full((1, DIMENSION), value, np.float32)
     with pytest.raises(LookalikeError, match="has an all-zero or non-finite embedding"):
-        look_up(opened, gallery, str(tmp_path / "new.jpg"), seed=0, embed=lambda content: useless)
+        look_up(
+            opened,
+            gallery,
+            str(tmp_path / "new.jpg"),
+            DataRoot(tmp_path),
+            seed=0,
+            embed=lambda content: useless,
+        )
 
 
 def test_a_file_that_is_no_picture_is_one_sentence(
@@ -147,7 +155,7 @@ def test_a_file_that_is_no_picture_is_one_sentence(
 
     (tmp_path / "new.jpg").write_bytes(b"new")
     with pytest.raises(LookalikeError, match="can't be used as a query: not a picture of a known format"):
-        look_up(opened, gallery, str(tmp_path / "new.jpg"), seed=0, embed=refuse)
+        look_up(opened, gallery, str(tmp_path / "new.jpg"), DataRoot(tmp_path), seed=0, embed=refuse)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +188,7 @@ def test_a_file_with_the_other_form_of_accents_is_found(
         opened,
         gallery,
         f"{tmp_path}/Caf\u00e9 racer.jpg",
+        DataRoot(tmp_path),
         seed=0,
         embed=lambda _: np.ones((1, DIMENSION), "f4"),
     )

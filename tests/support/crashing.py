@@ -31,9 +31,8 @@ def _crash(name: str) -> None:
     signal.raise_signal(signal.Signals[name])
 
 
-def serve(*arguments: Any) -> None:
+def _decode_and_crash() -> None:
     import jobs.embedding.resize
-    from jobs.embedding.worker import serve
 
     decoded = jobs.embedding.resize._decoded
 
@@ -44,6 +43,19 @@ def serve(*arguments: Any) -> None:
         return decoded(image, content)
 
     jobs.embedding.resize._decoded = crashing
+
+
+def serve(*arguments: Any) -> None:
+    from jobs.embedding.worker import serve
+
+    _decode_and_crash()
+    serve(*arguments)
+
+
+def serve_decoder(*arguments: Any) -> None:
+    from jobs.embedding.decoders import serve
+
+    _decode_and_crash()
     serve(*arguments)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -26,14 +27,16 @@ def scaled_vectors(pictures: int, dimension: int, seed: int = 0) -> Floats:
     return scaled
 
 
-def write_index(folder: Path, vectors: Floats, parts: int, *, hashed: bool = True) -> OpenIndex:
-    """Pack (n, d) unit vectors of pictures 0 ... n - 1 in so many parts and open them."""
+def write_index(
+    folder: Path, vectors: Floats, parts: int, *, hashed: bool = True, ids: Sequence[str] | None = None
+) -> OpenIndex:
+    """Pack (n, d) unit vectors of pictures 0 ... n - 1, or of ``ids``, in so many parts and open them."""
     sketch, codes, norms, clipped = _hashed(vectors)
-    ids: Ids = np.array([picture_id(number) for number in range(len(vectors))], "S32")
+    packed: Ids = np.array(ids or [picture_id(number) for number in range(len(vectors))], "S32")
     folder.mkdir(parents=True)
     listed = []
     for number, rows in enumerate(np.array_split(np.arange(len(vectors)), parts)):
-        part = Part(ids[rows], codes[rows], norms[rows], clipped[rows], vectors[rows])
+        part = Part(packed[rows], codes[rows], norms[rows], clipped[rows], vectors[rows])
         part.save(str(folder / f"part-{number:05d}"))
         listed.append(Listed(name=f"part-{number:05d}", pictures=len(rows)))
     list_parts(folder, vectors.shape[1], listed)

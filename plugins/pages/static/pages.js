@@ -1,15 +1,15 @@
-// What pages do beyond links: choose a class, search for a picture, follow a run, make a version current.
-const { airflow, base, queryDag } = document.body.dataset;
-const OURS = { "X-Requested-With": "lookalike" };
+// What pages do beyond links: choose a class, start a query, follow a run, make a version current.
+export const { airflow, base, queryDag } = document.body.dataset;
+export const OURS = { "X-Requested-With": "lookalike" };
 const say = document.querySelector("[data-say]");
 
-function tell(text, wrong = false) {
+export function tell(text, wrong = false) {
   say.textContent = text;
   say.classList.toggle("wrong", wrong);
   say.hidden = !text;
 }
 
-async function send(address, options) {
+export async function send(address, options) {
   let answer;
   try {
     answer = await fetch(address, options);
@@ -19,21 +19,23 @@ async function send(address, options) {
   const body = await answer.json().catch(() => ({}));
   if (answer.ok) return body;
   if (answer.status === 401) throw new Error("You are no longer logged in: reload the page.");
-  throw new Error(typeof body.detail === "string" ? body.detail : `Airflow refused (${answer.status}).`);
+  const problem = new Error(typeof body.detail === "string" ? body.detail : `Airflow refused (${answer.status}).`);
+  problem.status = answer.status;
+  throw problem;
 }
 
 // Trigger the query as the logged-in user, through Airflow's own API, and open the page of its run.
-async function ask(query) {
-  tell("Starting the search …");
+export async function ask(query, more = {}) {
+  tell("Starting the run …");
   const run = await send(`${airflow}/api/v2/dags/${queryDag}/dagRuns`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ logical_date: null, conf: { query } }),
+    body: JSON.stringify({ logical_date: null, conf: { query, ...more } }),
   });
   location.href = `${base}/runs/${encodeURIComponent(run.dag_run_id)}?dag_id=${queryDag}`;
 }
 
-async function guarded(work) {
+export async function guarded(work) {
   document.body.classList.add("busy");
   try {
     await work();
@@ -42,16 +44,6 @@ async function guarded(work) {
   } finally {
     document.body.classList.remove("busy");
   }
-}
-
-async function upload(file) {
-  tell(`Sending ${file.name} …`);
-  const { query } = await send(`${base}/uploads`, {
-    method: "POST",
-    headers: { ...OURS, "Content-Type": file.type || "application/octet-stream" },
-    body: file,
-  });
-  await ask(query);
 }
 
 for (const choice of document.querySelectorAll("[data-submits]"))
@@ -72,22 +64,6 @@ for (const button of document.querySelectorAll("[data-restore]"))
       location.reload();
     }),
   );
-
-const drop = document.querySelector("[data-drop]");
-if (drop) {
-  const input = drop.querySelector("input");
-  input.addEventListener("change", () => input.files.length && guarded(() => upload(input.files[0])));
-  for (const over of ["dragenter", "dragover"])
-    drop.addEventListener(over, (event) => (event.preventDefault(), drop.classList.add("over")));
-  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => {
-    event.preventDefault();
-    drop.classList.remove("over");
-    const [file] = event.dataTransfer.files;
-    if (file) guarded(() => upload(file));
-    else tell("That was not a file: drop a picture from your computer.", true);
-  });
-}
 
 // A run that has not finished: show its tasks every second, then reload the page.
 const progress = document.querySelector("[data-run]");

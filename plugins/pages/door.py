@@ -1,0 +1,105 @@
+"""The API for scripts and for the page Find: who is logged in and may ask is passed on to the warm search."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from http import HTTPStatus
+from weakref import WeakKeyDictionary
+
+import httpx
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+
+from plugins.pages.access import ASK
+from plugins.pages.uploads import AT_ONCE, MAX_BYTES, body_of
+
+PREFIX = "/api/v1"
+AROUND = 1_000_000
+"""Bytes that a form has beside its picture."""
+READABLE = re.compile(r"versions|near-duplicates|pictures/[0-9a-f]{32}(/neighbours|/image)?")
+SECONDS = httpx.Timeout(120, connect=2)
+"""A picture may take a minute to be given up."""
+
+router = APIRouter(prefix=PREFIX)
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+"""One per event loop, which its connections belong to."""
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """An error as https://www.rfc-editor.org/rfc/rfc9457 has it."""
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    """What can be asked, for programs that read such files."""
+    answer = await ask(request, "openapi.json")
+    if answer.status_code != 200:
+        return _passed(answer)
+    described = answer.json()
+    described["servers"] = [{"url": request.scope["root_path"] + PREFIX}]
+    described["components"]["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "From Airflow: POST /auth/token."}
+    }
+    described["security"] = [{"token": []}]
+    return JSONResponse(described)
+
+
+@router.post("/search", dependencies=ASK)
+@router.post("/search/batch", dependencies=ASK)
+async def search(request: Request) -> Response:
+    path = request.url.path.rpartition(PREFIX + "/")[2]
+    async with AT_ONCE:
+        return _passed(await ask(request, path, await body_of(request, MAX_BYTES + AROUND)))
+
+
+@router.get("/{path:path}")
+async def read(request: Request, path: str) -> Response:
+    if not READABLE.fullmatch(path):
+        raise HTTPException(404, f"The API has no {path!r}: see {PREFIX}/openapi.json.")
+    return _passed(await ask(request, path))
+
+
+async def ask(request: Request, path: str, content: bytes = b"") -> httpx.Response:
+    """Ask the warm search; once more if it ended meanwhile, for a question changes nothing.
+
+    Raises HTTPException with a sentence if it is not there.
+    """
+    address = os.environ.get("LOOKALIKE_SEARCH")
+    if not address:
+        raise HTTPException(503, "LOOKALIKE_SEARCH is not set: start Airflow by make airflow or make up.")
+    headers = {"Authorization": f"Bearer {os.environ.get('LOOKALIKE_SEARCH_SECRET', '')}"}
+    if kind := request.headers.get("content-type"):
+        headers["Content-Type"] = kind
+    url = httpx.URL(f"{address.rstrip('/')}/{path}", query=request.url.query.encode())
+    for last in (False, True):
+        try:
+            return await _connected().request(request.method, url, headers=headers, content=content)
+        except httpx.TimeoutException as error:
+            raise HTTPException(504, "The search did not answer in time: ask again later.") from error
+        except httpx.TransportError as error:
+            if last:
+                raise HTTPException(
+                    503, "The search is not running: ask again in a moment, or run the DAG similarity_query."
+                ) from error
+    raise AssertionError  # the second try returns or raises
+
+
+def _connected() -> httpx.AsyncClient:
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        # No proxy reaches it.
+        _clients[loop] = httpx.AsyncClient(timeout=SECONDS, trust_env=False)
+    return _clients[loop]
+
+
+def _passed(answer: httpx.Response) -> Response:
+    if answer.status_code == 401:
+        return problem(
+            503, "The search and Airflow have different secrets: set LOOKALIKE_SEARCH_SECRET alike."
+        )
+    kept = {name: answer.headers[name] for name in ("Retry-After",) if name in answer.headers}
+    return Response(answer.content, answer.status_code, kept, answer.headers.get("content-type"))
