@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect, sync_playwr
 
 from jobs.neighbours import STORED
 from jobs.store.catalog import read_catalog
-from jobs.store.root import DataRoot
+from jobs.store.root import PROJECT, DataRoot
 from jobs.store.versions import open_index
 from plugins.inbox import SEEN, snapshot
 from scripts.airflow_api import until
@@ -295,6 +297,32 @@ def test_a_photo_is_found_at_once_and_kept_as_a_run(house: House, page: Page, tm
 def tiles(inside: FrameLocator | Page) -> list[str | None]:
     """The pages that the tiles lead to, in their order."""
     return [tile.get_attribute("href") for tile in inside.locator(".tile").all()]
+
+
+@pytest.mark.parametrize("kind", ["sh", "python"])
+def test_the_examples_of_the_api_work_as_they_are_written(
+    house: House, tmp_path: Path, kind: str
+) -> None:
+    text = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```{kind}\n(.*?)^```", text.partition("## What can be asked")[0], re.M | re.S)
+    shown = "\nprint(neighbours.to_json(orient='records'))" if kind == "python" else ""
+    command = ["bash", "-c"] if kind == "sh" else [sys.executable, "-c"]
+    server = house.server
+    environment = {
+        **{"AIRFLOW": server.base, "AIRFLOW_USER": server.user, "AIRFLOW_PASSWORD": server.password},
+        "PICTURE": str(write_picture(tmp_path / "my photo.png", 79, (400, 300))),
+    }
+    done = subprocess.run(
+        [*command, "\n".join(blocks) + shown],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    found = said["neighbours"] if kind == "sh" else said
+    assert len(found) == 3 and found[0]["distance"] <= found[1]["distance"]
 
 
 def test_while_the_search_is_down_find_says_so_and_offers_the_run(
