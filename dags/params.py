@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from jobs.base.options import HOUSEKEEPING_OPTIONS, INDEX_OPTIONS, QUERY_OPTIONS, Option
+from jobs.base.options import BATCH_OPTIONS, HOUSEKEEPING_OPTIONS, INDEX_OPTIONS, QUERY_OPTIONS, Option
 
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
@@ -41,4 +41,5 @@ def params(options: Sequence[Option]) -> dict[str, Param]:
 
 QUERY_PARAMS = params(QUERY_OPTIONS)
 INDEX_PARAMS = params(INDEX_OPTIONS)
+BATCH_PARAMS = params(BATCH_OPTIONS)
 HOUSEKEEPING_PARAMS = params(HOUSEKEEPING_OPTIONS)

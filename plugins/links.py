@@ -26,6 +26,12 @@ class MontageLink(BaseOperatorLink):
         return page(f"runs/{quote(ti_key.run_id)}?dag_id={quote(ti_key.dag_id)}")
 
 
+class BatchLink(MontageLink):
+    """Batch: the run's page, which shows the first answers."""
+
+    name = "Answers"
+
+
 class ReportLink(BaseOperatorLink):
     """Report: the page about the version that the run built."""
 

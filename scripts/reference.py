@@ -13,7 +13,7 @@ from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from typing import NamedTuple
 
-from jobs.base.options import HOUSEKEEPING_OPTIONS, INDEX_OPTIONS, QUERY_OPTIONS, Option
+from jobs.base.options import BATCH_OPTIONS, HOUSEKEEPING_OPTIONS, INDEX_OPTIONS, QUERY_OPTIONS, Option
 from jobs.store.root import PROJECT
 
 DOC = PROJECT / "docs" / "reference.md"
@@ -21,7 +21,7 @@ WIDTH = 110
 
 STEPS = (
     *("sources", "catalog", "changes", "embed", "vectors", "calibrate", "index", "neighbours", "gallery"),
-    *("report", "publish", "query", "montage", "housekeeping", "find"),
+    *("report", "publish", "query", "montage", "batch", "housekeeping", "find"),
 )
 """The modules at the top of jobs/, in the order in which they run."""
 
@@ -71,6 +71,7 @@ FORMATS = (
     Format(["index/<version>/published.json"], "jobs.store.manifest", "PUBLISHED_FORMAT"),
     Format(["index/settings.json"], "jobs.store.settings", "FORMAT"),
     Format(["queries/<run>/neighbours.json"], "jobs.store.answers", "FORMAT"),
+    Format(["queries/<run>/batch.json"], "jobs.store.batches", "FORMAT"),
 )
 
 
@@ -82,6 +83,7 @@ def params() -> str:
         blocks += [f"**{section}**", _params(option for option in own if option.section == section)]
     blocks += ["It also has the params of *Similarity query*, which its own query at the end uses."]
     blocks += ["### Similarity query", _params(QUERY_OPTIONS)]
+    blocks += ["### Similarity batch", _params(BATCH_OPTIONS)]
     blocks += ["### Housekeeping", _params(HOUSEKEEPING_OPTIONS)]
     return "\n\n".join(blocks)
 

@@ -294,6 +294,22 @@ OVERLAP = Option(
     section="Query",
     help="Also search exactly, and report the share of the exact answer that was found.",
 )
+QUESTIONS = Option(
+    name="questions",
+    default=None,
+    kind=str,
+    title="Pictures to ask about",
+    section="Batch",
+    help="A folder of pictures, or a CSV file with a column `path` or `id`.",
+)
+CLASS_NAME = Option(
+    name="class_name",
+    default=None,
+    kind=str,
+    title="Or a class",
+    section="Batch",
+    help="Ask about every picture of this class of the index instead.",
+)
 KEEP_VERSIONS = Option(
     name="keep_versions",
     default=3,
@@ -330,6 +346,7 @@ INDEX_OPTIONS = (
     *(RECALL, BUCKET_LENGTH, NUM_HASH_TABLES, CANDIDATES, LSH_SEED),
     *QUERY_OPTIONS,
 )
+BATCH_OPTIONS = (QUESTIONS, CLASS_NAME, K)
 HOUSEKEEPING_OPTIONS = (KEEP_VERSIONS, KEEP_DAYS, DRY_RUN)
 
 

@@ -9,7 +9,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from fastapi import Depends, Header, HTTPException
 
-INDEX_DAG, QUERY_DAG = "similarity_index", "similarity_query"
+INDEX_DAG, QUERY_DAG, BATCH_DAG = "similarity_index", "similarity_query", "similarity_batch"
 
 READ = [Depends(requires_access_dag("GET", DagAccessEntity.RUN, dag)) for dag in (INDEX_DAG, QUERY_DAG)]
 """To see anything, even icons; without a login the answer is 401 for every address."""

@@ -23,11 +23,12 @@ from jobs.base.errors import LookalikeError
 from jobs.base.text import name_of, plain
 from jobs.publish import publish
 from jobs.store.answers import ANSWER, MONTAGE, QUERY_PICTURE
+from jobs.store.batches import BATCH, REFUSED, SHEET, TABLE, first_answers, first_refused, read_batch
 from jobs.store.gallery import ALL, open_gallery
 from jobs.store.root import CURRENT, DataRoot, resized_file
 from jobs.store.versions import Index, name_index
 from plugins.pages import door, shelf
-from plugins.pages.access import ASK, EDIT, INDEX_DAG, QUERY_DAG, READ, may_ask, may_edit
+from plugins.pages.access import ASK, BATCH_DAG, EDIT, INDEX_DAG, QUERY_DAG, READ, may_ask, may_edit
 from plugins.pages.uploads import receive
 
 HERE = Path(__file__).parent
@@ -48,6 +49,8 @@ REPORT_POLICY = (
 )
 COUNTS = (5, 10, 20, 50, 100)
 """Of neighbours that Find offers."""
+SHOWN = 100
+"""Answers of a batch, and pictures without one, that its page shows."""
 PAGE = 60
 """Pictures per page."""
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -223,6 +226,8 @@ def runs(request: Request, root: Root, edit: Annotated[bool, Depends(may_edit)])
 @app.get("/runs/{run}")
 def run(request: Request, root: Root, run: str, dag_id: str = QUERY_DAG) -> Response:
     """The answer of a DAG run, or its progress."""
+    if dag_id == BATCH_DAG:
+        return _batch(request, root, run)
     ours = dag_id in (INDEX_DAG, QUERY_DAG)
     answer = shelf.answer(root, run) if ours else None
     # An answer may outlive the version that gave it, and with that the pages of its pictures.
@@ -231,12 +236,35 @@ def run(request: Request, root: Root, run: str, dag_id: str = QUERY_DAG) -> Resp
     return _page(request, "run.html", here="runs", **values)
 
 
+def _batch(request: Request, root: DataRoot, run: str) -> Response:
+    folder = root.query_folder(run)
+    if not (folder / BATCH).is_file():
+        values = {"ours": True, "answer": None, "there": False}
+        return _page(request, "run.html", here="runs", run=run, dag_id=BATCH_DAG, **values)
+    batch = read_batch(folder)
+    return _page(
+        request,
+        "batch.html",
+        here="runs",
+        run=run,
+        batch=batch,
+        # Answers may outlive their version, and with that the pages of its pictures.
+        there=name_index(root, batch["version"]).manifest_file.is_file(),
+        answers=first_answers(folder, SHOWN),
+        refused=first_refused(folder, SHOWN),
+        shown=SHOWN,
+    )
+
+
 @app.get("/runs/{run}/{name}")
 def run_file(root: Root, run: str, name: str) -> Response:
     kinds = {
         MONTAGE: "image/png",
         ANSWER: "application/json",
         QUERY_PICTURE: "image/jpeg",
+        TABLE: "application/vnd.apache.parquet",
+        SHEET: "text/csv",
+        REFUSED: "text/csv",
     }
     if name not in kinds:
         raise HTTPException(404, "A run has no such file.")

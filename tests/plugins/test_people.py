@@ -31,7 +31,7 @@ LIMIT = 60
 PATIENCE_MS = 120_000
 """Spark computes beside the browser here: far more than anything takes that is not broken."""
 expect.set_options(timeout=PATIENCE_MS)
-INDEX, QUERY = "similarity_index", "similarity_query"
+INDEX, QUERY, BATCH = "similarity_index", "similarity_query", "similarity_batch"
 
 
 @dataclass
@@ -299,10 +299,22 @@ def tiles(inside: FrameLocator | Page) -> list[str | None]:
     return [tile.get_attribute("href") for tile in inside.locator(".tile").all()]
 
 
+def test_a_batch_is_answered_and_its_page_shows_it(house: House, page: Page, tmp_path: Path) -> None:
+    write_picture(tmp_path / "asked" / "mine.png", 80, (400, 300))
+    (tmp_path / "asked" / "broken.jpg").write_text("no picture")
+    run = house.server.trigger(BATCH, questions=str(tmp_path / "asked"), k=3)
+    page.goto(f"{house.server.base}/lookalike/runs/{quote(run)}?dag_id={BATCH}")
+    expect(page.get_by_role("heading", name="Look-alikes of 1 pictures")).to_be_visible()
+    expect(page.locator(".tile")).to_have_count(3)
+    expect(page.locator("td", has_text="not a picture of a known format")).to_be_visible()
+    link = house.server.request(
+        "GET", f"/api/v2/dags/{BATCH}/dagRuns/{quote(run)}/taskInstances/batch/links"
+    )[1]
+    assert f"dag_id={BATCH}" in link["extra_links"]["Answers"]
+
+
 @pytest.mark.parametrize("kind", ["sh", "python"])
-def test_the_examples_of_the_api_work_as_they_are_written(
-    house: House, tmp_path: Path, kind: str
-) -> None:
+def test_the_examples_of_the_api_work_as_they_are_written(house: House, tmp_path: Path, kind: str) -> None:
     text = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
     blocks = re.findall(rf"^```{kind}\n(.*?)^```", text.partition("## What can be asked")[0], re.M | re.S)
     shown = "\nprint(neighbours.to_json(orient='records'))" if kind == "python" else ""

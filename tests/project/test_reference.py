@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from dags.params import HOUSEKEEPING_PARAMS, INDEX_PARAMS, QUERY_PARAMS
+from dags.params import BATCH_PARAMS, HOUSEKEEPING_PARAMS, INDEX_PARAMS, QUERY_PARAMS
 from jobs.base import options
 from jobs.base.command import step_parser
-from jobs.base.options import HOUSEKEEPING_OPTIONS, INDEX_OPTIONS, QUERY_OPTIONS, Option
+from jobs.base.options import BATCH_OPTIONS, HOUSEKEEPING_OPTIONS, INDEX_OPTIONS, QUERY_OPTIONS, Option
 from jobs.store.root import PROJECT
 from scripts import reference
 
-IN_TWO_STEPS = {"k": ["calibrate", "query"], "max_quarantined": ["catalog", "embed"]}
-"""An index is calibrated for k and asked for k; catalog and embed both quarantine. Any other has one step."""
+IN_TWO_STEPS = {"k": ["calibrate", "query", "batch"], "max_quarantined": ["catalog", "embed"]}
+"""An index is calibrated for k and asked for k, once or in a batch; catalog and embed both quarantine.
+Any other has one step."""
 
 OPTIONS = {value.name: value for value in vars(options).values() if isinstance(value, Option)}
 
@@ -82,16 +83,17 @@ def test_every_step_is_listed() -> None:
     [
         (INDEX_PARAMS, INDEX_OPTIONS),
         (QUERY_PARAMS, QUERY_OPTIONS),
+        (BATCH_PARAMS, BATCH_OPTIONS),
         (HOUSEKEEPING_PARAMS, HOUSEKEEPING_OPTIONS),
     ],
-    ids=["similarity_index", "similarity_query", "housekeeping"],
+    ids=["similarity_index", "similarity_query", "similarity_batch", "housekeeping"],
 )
 def test_params_of_a_dag_are_its_options(params: dict[str, object], shown: tuple[Option, ...]) -> None:
     assert list(params) == [option.name for option in shown]
 
 
 def test_every_option_is_a_param_of_a_dag() -> None:
-    assert OPTIONS.keys() == INDEX_PARAMS.keys() | QUERY_PARAMS.keys() | HOUSEKEEPING_PARAMS.keys()
+    assert OPTIONS.keys() == set().union(INDEX_PARAMS, QUERY_PARAMS, BATCH_PARAMS, HOUSEKEEPING_PARAMS)
 
 
 @pytest.mark.parametrize("name", OPTIONS)

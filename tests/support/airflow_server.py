@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jobs.store.root import PROJECT
 from scripts.airflow_api import AirflowApi, until
+from tests.support.dags import TASKS
 
 
 @dataclass(kw_only=True)
@@ -69,7 +70,7 @@ def running_airflow(home: Path, **environment: str) -> Iterator[Server]:
         server = Server(base=f"http://127.0.0.1:{ui}", **login, log=log)
         server.log_in()
         # The DAG files are read a moment after the server is up.
-        until(lambda: len(server.dags()) == 3, 90, "the DAGs")
+        until(lambda: len(server.dags()) == len(TASKS), 90, "the DAGs")
         yield server
     finally:
         process.send_signal(signal.SIGTERM)

@@ -17,5 +17,6 @@ TASKS = {
         "montage",
     ],
     "similarity_query": ["query", "montage"],
+    "similarity_batch": ["batch"],
     "housekeeping": ["housekeeping"],
 }

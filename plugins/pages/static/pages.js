@@ -83,7 +83,8 @@ async function follow() {
       throw new Error(`The run failed${failed ? ` in ${failed.task_id}: its log says why` : ""}.`);
     }
     if (state === "success") {
-      if (tasks.some((task) => task.task_id === "montage" && task.state === "success")) return location.reload();
+      const last = (task) => ["montage", "batch"].includes(task.task_id) && task.state === "success";
+      if (tasks.some(last)) return location.reload();
       return tell("The run ended early: nothing was new, so there is no montage.");
     }
     tell(state === "queued" ? "Waiting for a free worker …" : "Searching …");
