@@ -65,6 +65,9 @@ bench-embed: .venv/.bench ## what embedding costs: against the cores' limit, aga
 bench-viewers: .venv/.dev ## fifty viewers in the gallery at once, against Airflow's own pages
 	@$(BIN)/python -m benchmarks.viewers $(BENCH)
 
+bench-live: .venv/.dev ## what an answer costs: a photo, an id, in the browser, a thousand at once
+	@$(BIN)/python -m benchmarks.live $(BENCH)
+
 up: ## Airflow on PostgreSQL and a Spark cluster, in containers; the UI on 127.0.0.1:8080
 	@cluster/up.sh
 

@@ -56,6 +56,9 @@ def make_gallery(root: DataRoot, pictures: int) -> Index:
     ]
     pq.write_table(pa.table({"id": ids, "neighbours": pairs}), index.neighbours / "part.parquet")
     model = Model(RESNET18, find_weights("random", RESNET18))
+    catalog = root.catalog / VERSION
+    catalog.mkdir(parents=True)
+    (catalog / "duplicates.csv").write_text("id,path,label,conflict\n")
     index.record(_manifest(model, pictures))
     point_to_index(root, CURRENT, index)
     lay_out_gallery(root, VERSION)
@@ -86,7 +89,7 @@ def _manifest(model: Model, pictures: int) -> Manifest:
         "hashes_kept_of": None,
         "spark": "none",
         "search": "exact",
-        "candidates": 0,
+        "candidates": 1,
         "candidates_fraction": 1.0,
         "bytes_read": 1.0,
         "recall": {"k": 5, "target": 1.0, "measured": 1.0, "lower_bound": 1.0, "queries": 0},

@@ -57,7 +57,7 @@ def _sentence(error: Exception) -> str:
 
 def _of_field(error: dict[str, Any]) -> str:
     where = ".".join(str(part) for part in error["loc"][1:]) or "the body"
-    return f"{where}: {error['msg']}"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def say_problems(app: FastAPI) -> None:

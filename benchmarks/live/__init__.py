@@ -1,0 +1,1 @@
+"""What an answer of the warm search costs: make bench-live."""
