@@ -22,7 +22,6 @@ from jobs.search.lookup import Asked, caption_of, look_up
 from jobs.search.opened import OpenIndex, open_for_search
 from jobs.spark.search import search_by_spark
 from jobs.spark.session import spark_session
-from jobs.spark.stock import stock_search
 from jobs.store.answers import ANSWER, QUERY_PICTURE, Answer, Neighbour, write_answer
 from jobs.store.gallery import Gallery, open_gallery
 from jobs.store.root import CURRENT, DataRoot
@@ -117,6 +116,10 @@ def _search(
     if method == "sketch":
         found = _by_spark(spark, opened, picture, k)
     elif method == "stock":
+        from jobs.spark.stock import (
+            stock_search,
+        )  # with all of Spark's machine learning, which takes half a second
+
         found = stock_search(spark, index, picture.vector[0], own, k)
     else:
         found = exact or []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
 from jobs.base.text import name_of, plain
@@ -24,9 +24,12 @@ COLUMNS = 5
 
 @cache
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    # matplotlib comes with DejaVu Sans, which covers far more scripts than Pillow's own font.
+    # matplotlib comes with DejaVu Sans, which has far more scripts than Pillow's own. It isn't imported:
+    # that takes longer than to draw.
+    package = find_spec("matplotlib")
+    assert package is not None and package.origin is not None
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)
+    return ImageFont.truetype(Path(package.origin).with_name("mpl-data") / "fonts" / "ttf" / name, size)
 
 
 def draw_montage(answer: Answer, picture_of: Callable[[Caption], Image.Image]) -> Image.Image:
