@@ -108,8 +108,8 @@ MIN_MATCHED = Option(
     maximum=1,
     title="Labels that fit at least",
     section="Pictures",
-    help="Share of the label file's rows, or of the pictures, that have to find a partner; below both "
-    "the run fails. In the inbox labels may land first.",
+    help="Share of the label file's rows, or of the pictures, that have to find a partner; below both, "
+    "or if no row labels a picture, the run fails. With 0 it doesn't. In the inbox labels may land first.",
 )
 MAX_REMOVED = Option(
     name="max_removed",

@@ -12,7 +12,7 @@ from jobs.base.options import MIN_MATCHED
 from jobs.base.text import plain
 from jobs.intake.class_folders import class_folders
 from jobs.intake.join import NO_PICTURE, Join, join_labels
-from jobs.intake.labels import LabelRow, read_labels
+from jobs.intake.labels import NO_LABEL, NO_NAME, LabelRow, read_labels
 from jobs.intake.source import INBOX, Split
 
 log = logging.getLogger(__name__)
@@ -26,9 +26,10 @@ def label_pictures(
 ) -> Join:
     """The labels of ``pictures`` (paths relative to the split's folder) by the split's rule.
 
-    Raises LookalikeError if the label CSV can't be read; if it fits less than ``min_matched`` (0 to 1) of
-    both its rows and the pictures, but in the inbox, where labels may land before their pictures; and if
-    there are ``class_names`` and no label is among them.
+    Raises LookalikeError if the label CSV can't be read; if it labels no picture, or less than
+    ``min_matched`` (0 to 1) of both its rows and the pictures find a partner, but where that is 0, and in
+    the inbox, where labels may land before their pictures; and if there are ``class_names`` and no label is
+    among them.
     """
     join = Join()
     rows = read_labels(Path(split.labels)) if split.labels else []
@@ -45,7 +46,7 @@ def label_pictures(
             join.labels = classes | join.labels
         join.unmatched_files = [picture for picture in pictures if picture not in join.labels]
     if split.labels and pictures:
-        join.told += _fit(split, rows, join, pictures, min_matched)
+        join.told += _fit(split, rows, join, pictures, min_matched, useless=not by_row)
     join.told += _spelled_alike(join.labels.values())
     for told in join.told:
         log.info(told)
@@ -65,11 +66,21 @@ def _classes_told(classes: Iterable[str]) -> list[str]:
 
 
 def _fit(
-    split: Split, rows: list[LabelRow], join: Join, pictures: Sequence[str], min_matched: float
+    split: Split,
+    rows: list[LabelRow],
+    join: Join,
+    pictures: Sequence[str],
+    min_matched: float,
+    *,
+    useless: bool,
 ) -> list[str]:
-    """What to say if fewer than half of the labelling rows or of the pictures found a partner."""
+    """What to say if fewer than half of the labelling rows or of the pictures found a partner.
+
+    ``useless``: no row labels a picture.
+    """
     labelling = sum(not row.reason for row in rows)
-    lost = [row for row in join.unmatched_rows if row.reason == NO_PICTURE]
+    unused = [row for row in join.unmatched_rows if row.reason not in (NO_NAME, NO_LABEL)]
+    lost = [row for row in unused if row.reason == NO_PICTURE]
     without = join.unmatched_files
     told = []
     if 2 * len(lost) > labelling:
@@ -77,13 +88,20 @@ def _fit(
             f"{len(lost):,} of the {labelling:,} rows of {split.labels} fit no picture: line {lost[0].row} "
             f"names {plain(lost[0].image)!r}, and a picture is {plain((without or pictures)[0])!r}"
         )
+    elif useless and unused:
+        told.append(
+            f"none of the {labelling:,} rows of {split.labels} labels a picture: line {unused[0].row} names "
+            f"{plain(unused[0].image)!r} ({unused[0].reason})"
+        )
     if 2 * len(without) > len(pictures):
         told.append(
             f"{len(without):,} of {len(pictures):,} pictures have no label, {plain(without[0])!r} for one: "
             f"no row of {split.labels} gives it any"
         )
     fits = max((labelling - len(lost)) / max(1, labelling), 1 - len(without) / len(pictures))
-    if lost and fits < min_matched and split.name != INBOX:
+    # Folders may give every picture a label beside a file that gives none.
+    unfit = (useless and unused) or (lost and fits < min_matched)
+    if unfit and min_matched and split.name != INBOX:
         raise LookalikeError(f"{told[0]}: correct the names, or set {MIN_MATCHED.name} to 0.")
     return told
 

@@ -40,6 +40,7 @@ IMAGE_COLUMNS = ("image", "path", "file", "filename")
 LABEL_COLUMNS = ("class", "label")
 MISSING = frozenset(("", "nan", "null", "none", "na", "n/a", "<na>", "#n/a"))
 """What programs write for no label, in lower case."""
+NO_NAME = "names no picture"
 NO_LABEL = "has no label"
 MAX_BYTES = 1_000_000_000
 """A label file of more bytes is not read."""
@@ -149,7 +150,7 @@ def _read_rows(path: Path, rows: CsvReader) -> Iterable[LabelRow]:
             continue
         cells = row + [""] * (max(image, label) + 1 - len(row))
         named, labelled = cells[image].strip(), cells[label].strip()
-        reason = "names no picture" if not named else NO_LABEL if not labelled else None
+        reason = NO_NAME if not named else NO_LABEL if not labelled else None
         yield LabelRow(line, named, labelled, reason)
 
 

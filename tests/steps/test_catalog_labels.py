@@ -240,6 +240,26 @@ def test_labels_that_hardly_fit_stop_the_run_or_are_said(
     assert (said in labels_told_file(root).read_text()) == (fitting < 5)
 
 
+@pytest.mark.parametrize("others", [2, 0])
+def test_a_label_file_that_fits_no_picture_stops_the_run_though_folders_label_all(
+    pictures: Path, root: DataRoot, others: int
+) -> None:
+    for seed, name in enumerate(["cat/000.jpg", "dog/001.jpg", "dog/000.jpg"]):
+        write_picture(pictures / name, seed)
+    write_labels(pictures / "labels.csv", [*[("000.jpg", "tiger")], *[("gone.jpg", "tiger")] * others])
+    said = (
+        f"2 of the 3 rows of {pictures}/labels.csv fit no picture: line 3 names 'gone.jpg', and a picture is "
+        "'cat/000.jpg': correct"
+        if others
+        else f"none of the 1 rows of {pictures}/labels.csv labels a picture: line 2 names '000.jpg' "
+        "(2 pictures have this name): correct"
+    )
+    with pytest.raises(LookalikeError, match=re.escape(said)):
+        build_catalog(folder(pictures), root)
+    _, counts = build_catalog(folder(pictures), root, min_matched=0)
+    assert counts["labelled"] == 3
+
+
 def test_labels_of_more_pictures_than_there_are_fit(pictures: Path, root: DataRoot) -> None:
     write_pictures(pictures, 3)
     write_labels(pictures / "labels.csv", [(f"{number:03d}.jpg", "tiger") for number in range(200)])
@@ -248,8 +268,9 @@ def test_labels_of_more_pictures_than_there_are_fit(pictures: Path, root: DataRo
     assert "197 of the 200 rows" in labels_told_file(root).read_text()
 
 
-def test_labels_may_land_in_the_inbox_before_their_pictures(root: DataRoot) -> None:
-    write_pictures(root.inbox, 2)
+@pytest.mark.parametrize("into", ["", "cat"])
+def test_labels_may_land_in_the_inbox_before_their_pictures(root: DataRoot, into: str) -> None:
+    write_pictures(root.inbox / into, 2)
     write_labels(root.inbox / "labels.csv", [("later.jpg", "tiger")])
     build_catalog(find_source("inbox", root), root)
 
