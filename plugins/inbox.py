@@ -37,7 +37,8 @@ def snapshot(folder: Path) -> tuple[str, int]:
     for file in pictures:
         digest.update(f"{file.relative}\0{file.stamp}\0{file.reason}\n".encode())
     if folder.is_dir() and (labels := label_file(folder)):
-        digest.update(stamp_of(labels.stat()).encode())
+        # A link to what is missing is a change like any other; the run says what is wrong with it.
+        digest.update(stamp_of(labels.stat() if labels.exists() else labels.lstat()).encode())
     return digest.hexdigest(), len(pictures)
 
 

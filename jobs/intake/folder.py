@@ -44,8 +44,11 @@ def folder(directory: Path, label_rule: str = "auto") -> Source:
 
 
 def label_file(directory: Path) -> Path | None:
-    """The folder's ``labels.csv``, whatever its case. Raises LookalikeError if there are several."""
-    found = [each for each in directory.iterdir() if each.name.lower() == LABELS_FILE and each.is_file()]
+    """The folder's ``labels.csv``, whatever its case. It may be no file: that is refused when it is read.
+
+    Raises LookalikeError if there are several.
+    """
+    found = [each for each in directory.iterdir() if each.name.lower() == LABELS_FILE]
     if len(found) > 1:
         names = ", ".join(sorted(each.name for each in found))
         raise LookalikeError(f"{directory} has several label files ({names}): keep one of them.")

@@ -7,6 +7,7 @@ import csv
 import io
 import logging
 import re
+import stat
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -70,9 +71,7 @@ def read_labels(path: Path) -> list[LabelRow]:
     Raises LookalikeError if a column is missing, or the file can't be read or is no CSV.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise LookalikeError(f"{path} has more than {MAX_BYTES // 1_000_000} MB: give a smaller one.")
-        text = _decoded(path, path.read_bytes())
+        text = _decoded(path, _content(path))
         first, _, rest = text.partition("\n")
         named = re.fullmatch("sep=(.)", first.rstrip("\r"), re.IGNORECASE)  # as Excel writes and reads it
         head = rest.partition("\n")[0] if named else first
@@ -84,7 +83,21 @@ def read_labels(path: Path) -> list[LabelRow]:
     except csv.Error as error:
         raise LookalikeError(f"{path} cannot be read as a CSV ({error}): repair the file.") from error
     except OSError as error:
-        raise LookalikeError(f"{path} cannot be read: {error.strerror}.") from error
+        link = f", a link to {path.readlink()}," if path.is_symlink() else ""
+        raise LookalikeError(
+            f"{path}{link} cannot be read ({error.strerror}): "
+            "make it a file that the user who runs the tasks may read, or remove it."
+        ) from error
+
+
+def _content(path: Path) -> bytes:
+    status = path.stat()
+    # Opening a pipe would wait for its writer, and a device may have no end.
+    if not stat.S_ISREG(status.st_mode):
+        raise LookalikeError(f"{path} is a folder, a device or a pipe: make it a file, or remove it.")
+    if status.st_size > MAX_BYTES:
+        raise LookalikeError(f"{path} has more than {MAX_BYTES // 1_000_000} MB: give a smaller one.")
+    return path.read_bytes()
 
 
 def _decoded(path: Path, content: bytes) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -195,8 +197,35 @@ def test_broken_quotes_are_refused(tmp_path: Path, text: str) -> None:
     assert "cannot be read as a CSV" in refusal(tmp_path, text)
 
 
-def test_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LookalikeError, match=r"labels\.csv cannot be read: No such file"):
+def make_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def make_link(path: Path) -> None:
+    path.symlink_to("/no/such/file")
+
+
+def make_endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda path: None, r"labels\.csv cannot be read \(No such file or directory\): make it a file"),
+        (
+            make_link,
+            r"labels\.csv, a link to /no/such/file, cannot be read \(No such file or directory\): make",
+        ),
+        (make_folder, r"labels\.csv is a folder, a device or a pipe: make it a file"),
+        (make_endless, r"labels\.csv is a folder, a device or a pipe: make it a file"),
+        (os.mkfifo, r"labels\.csv is a folder, a device or a pipe: make it a file"),
+    ],
+)
+def test_what_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None], what: str) -> None:
+    make(tmp_path / "labels.csv")
+    with pytest.raises(LookalikeError, match=what):
         read_labels(tmp_path / "labels.csv")
 
 

@@ -107,7 +107,7 @@ def swap(one: Path, other: Path) -> None:
     aside.rename(other)
 
 
-@pytest.mark.parametrize("change", ["new", "changed", "rewritten", "swapped", "removed", "labels"])
+@pytest.mark.parametrize("change", ["new", "changed", "rewritten", "swapped", "removed", "labels", "link"])
 def test_every_kind_of_change_in_the_inbox_fires_an_event(tmp_path: Path, clock: Clock, change: str) -> None:
     async def story() -> None:
         store, (first, second) = Store(), write_pictures(tmp_path, 2)
@@ -123,6 +123,7 @@ def test_every_kind_of_change_in_the_inbox_fires_an_event(tmp_path: Path, clock:
             "swapped": lambda: swap(first, second),
             "removed": first.unlink,
             "labels": lambda: (tmp_path / "labels.csv").write_text("image,label\n000.jpg,car\n"),
+            "link": lambda: (tmp_path / "labels.csv").symlink_to("/no/such/file"),
         }
         changes[change]()
         assert await clock.fires(watch(tmp_path, store).run()) is not None

@@ -222,6 +222,17 @@ def test_label_files_that_are_not_used_are_said(pictures: Path, root: DataRoot) 
         folder(pictures)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("target", ["/no/such/file", "/dev/zero", "."])
+def test_a_label_file_that_is_no_file_is_said(pictures: Path, root: DataRoot, target: str) -> None:
+    write_pictures(pictures / "cat", 2)
+    (pictures / "Labels.csv").symlink_to(target)
+    with pytest.raises(LookalikeError, match=re.escape(f"{pictures}/Labels.csv") + ".*: make it a file"):
+        build_catalog(folder(pictures), root)
+    for rule in ("class_folders", "none"):
+        build_catalog(folder(pictures, rule), root)
+
+
 @pytest.mark.parametrize(("fitting", "stops"), [(0, True), (1, False), (4, False), (5, False), (10, False)])
 def test_labels_that_hardly_fit_stop_the_run_or_are_said(
     pictures: Path, root: DataRoot, fitting: int, stops: bool
