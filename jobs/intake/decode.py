@@ -18,7 +18,7 @@ from PIL.GifImagePlugin import GifImageFile
 from jobs.base.limits import limit
 from jobs.intake.bmp import alpha_of
 from jobs.intake.colour import to_srgb
-from jobs.intake.depth import to_8_bits
+from jobs.intake.depth import is_deep, to_8_bits
 
 MAX_PIXELS = 100_000_000
 """Width x height above which a picture is treated as a decompression bomb; ``LOOKALIKE_MAX_PIXELS``
@@ -185,13 +185,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
     image.load()
     if frame and frame != (0, 0, *image.size):
         image = _on_white(image.crop(frame), image.size, frame)
-    if (turn := _TURNS.get(orientation(image))) is not None:
+    turn = _TURNS.get(orientation(image))
+    if is_deep(image):
+        # Without what its info says: a transparent grey given in 16 bits means nothing among 8-bit values.
+        grey = to_8_bits(image)
+        if grey is None:
+            raise BadPictureError("cannot be decoded: no pixel is a finite number")
+        image = grey
+    if turn is not None:
         image = image.transpose(turn)
     if image.mode == "CMYK":
         return to_srgb(image, image.info.get("icc_profile"))
-    if image.mode.startswith("I") or image.mode == "F":
-        # Without what its info says: a transparent grey given in 16 bits means nothing among 8-bit values.
-        image = to_8_bits(image)
     if image.has_transparency_data:
         image = _on_white(image, image.size, (0, 0, *image.size))
     return image.convert("RGB")

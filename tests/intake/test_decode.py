@@ -259,7 +259,6 @@ def test_photo_with_a_colour_profile_works() -> None:
         (np.array([0, 4000, 8000], np.float32), [0, 128, 255]),
         (np.array([0, 0.001, 0.002], np.float32), [0, 128, 255]),
         (np.array([np.nan, 0.5, np.inf], np.float32), [0, 128, 255]),
-        (np.array([np.nan, np.nan, -np.inf], np.float32), [0, 0, 0]),
         (np.array([7, 7, 7], np.uint16), [7, 7, 7]),
         (np.array([0, 0, 0], np.float32), [0, 0, 0]),
         (np.array([-5, -5, -5], np.int32), [0, 0, 0]),
@@ -270,6 +269,52 @@ def test_grey_of_many_bits_and_floats_is_scaled_by_what_it_holds(
 ) -> None:
     found = grey_values(encoded(Image.fromarray(values[None]), "TIFF"))
     assert np.abs(np.array(found) - greys).max() <= 1
+
+
+def tiff(values: NDArray[np.generic], format: int, photometric: int) -> bytes:
+    """One row as a TIFF; sample format 1 is unsigned, 2 signed, 3 a float, and photometric 0 a negative."""
+    data = values.tobytes() + b"\0" * (values.nbytes % 2)
+    tags = {256: values.size, 257: 1, 258: 8 * values.itemsize, 259: 1, 262: photometric, 273: 8, 277: 1}
+    tags |= {278: 1, 279: values.nbytes, 339: format}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    start = struct.pack("<2sHI", b"II", 42, 8 + len(data)) + data
+    return start + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("values", "format", "photometric", "greys"),
+    [
+        (np.array([0, 1000, 65535], np.uint16), 1, 1, [0, 4, 255]),
+        (np.array([0, 1000, 65535], np.uint16), 1, 0, [255, 251, 0]),
+        (np.array([0, 1024, 4095], np.uint16), 1, 0, [255, 191, 0]),
+        (np.array([0, 0.25, 1], np.float32), 3, 0, [255, 191, 0]),
+        (np.array([0, 64, 255], np.uint8), 1, 0, [255, 191, 0]),
+        (np.array([0, 2**31, 2**32 - 1], np.uint32), 1, 1, [0, 128, 255]),
+        (np.array([-(2**31), 0, 2**31 - 1], np.int32), 2, 1, [0, 128, 255]),
+        (np.array([-128, 0, 127], np.int8), 2, 1, [0, 128, 255]),
+        (np.array([-32768, 0, 32767], np.int16), 2, 1, [0, 128, 255]),
+    ],
+)
+def test_a_tiff_is_read_as_it_says_negative_signed_or_unsigned(
+    values: NDArray[np.generic], format: int, photometric: int, greys: list[int]
+) -> None:
+    found = grey_values(tiff(values, format, photometric))
+    assert np.abs(np.array(found) - greys).max() <= 1
+
+
+@pytest.mark.parametrize("values", [[np.nan, np.nan], [np.nan, -np.inf]])
+def test_floats_of_which_none_is_a_number_are_no_picture(values: list[float]) -> None:
+    content = encoded(Image.fromarray(np.array([values], np.float32)), "TIFF")
+    assert refusal(content) == "cannot be decoded: no pixel is a finite number"
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_deep_grey_stands_upright_too(orientation: int) -> None:
+    stored = np.array([[0, 100, 200], [50, 150, 255]], np.uint8)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    seen = pixels(encoded(Image.fromarray(stored.astype(np.uint16) * 257), "PNG", exif=exif))
+    assert (seen[..., 0] == UPRIGHT[orientation](stored)).all()
 
 
 def profiled(image: Image.Image, format: str, profile: bytes, geometry: str = "squash") -> list[int]:
