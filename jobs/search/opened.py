@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 
+from jobs.base.machine import cores
 from jobs.lsh.nearest import nearest_by_sketch, nearest_exactly
 from jobs.lsh.sketch import Floats, Rows, Sketch
 from jobs.lsh.splits import Ids
@@ -48,6 +51,12 @@ class Way:
 EXACT = Way(None)
 
 
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """They search the parts of an index, one each: the work is done without Python's lock."""
+    return ThreadPoolExecutor(cores(), "search")
+
+
 @dataclass(frozen=True)
 class OpenIndex:
     """The files of one index version, mapped into memory; several threads may search it at once.
@@ -67,7 +76,12 @@ class OpenIndex:
     """The k that ``candidates`` was calibrated for."""
 
     def __len__(self) -> int:
-        return sum(len(part.ids) for part in self.parts)
+        return int(self._starts[-1])
+
+    @cached_property
+    def _starts(self) -> Rows:
+        """The first row of each part, and how many rows there are."""
+        return np.cumsum([0, *(len(part.ids) for part in self.parts)])
 
     def way(self, k: int, *, exact: bool = False) -> Way:
         """By packed hashes; exactly if ``exact`` is set or there are none.
@@ -93,14 +107,18 @@ class OpenIndex:
         With ``among`` only those pictures are searched: rows of the whole index, which ascend.
         """
         way, excluded = self.way(k, exact=exact), encoded(own)
-        answers, start = [], 0
-        for part in self.parts:
-            end = start + len(part.ids)
+
+        def search_part(number: int) -> tuple[Ids, Floats]:
             rows = None
             if among is not None:
-                rows = among[np.searchsorted(among, start) : np.searchsorted(among, end)] - start
-            answers.append(way.search(part, queries, excluded, k, rows))
-            start = end
+                first, last = np.searchsorted(among, self._starts[number : number + 2])
+                rows = among[first:last] - self._starts[number]
+            return way.search(self.parts[number], queries, excluded, k, rows)
+
+        numbers = range(len(self.parts))
+        answers = list(
+            _threads().map(search_part, numbers) if len(numbers) > 1 else map(search_part, numbers)
+        )
         ids, distances = (np.concatenate(arrays, axis=1) for arrays in zip(*answers, strict=True))
         return first(ids, distances, k)
 

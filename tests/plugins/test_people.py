@@ -24,6 +24,7 @@ from jobs.store.versions import open_index
 from plugins.inbox import SEEN, snapshot
 from scripts.airflow_api import until
 from tests.support.airflow_server import Server, running_airflow
+from tests.support.dags import TASKS
 from tests.support.pictures import write_picture
 
 pytestmark = pytest.mark.timeout(1200)
@@ -121,7 +122,7 @@ def ours(page: Page) -> FrameLocator:
 def test_airflow_needs_the_password_from_a_file_that_only_its_owner_can_read(house: House) -> None:
     server = house.server
     assert server.address.startswith(server.base)
-    assert server.dags() == {INDEX: False, QUERY: False, "housekeeping": False}
+    assert server.dags() == dict.fromkeys(TASKS, False)
     assert replace(server, token="").request("GET", "/api/v2/dags")[0] == 401
     passwords = next(server.log.parent.glob("*passwords*"))
     assert passwords.stat().st_mode & 0o077 == 0

@@ -10,6 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
 
 from jobs.search.answering import OpenVersion
 from jobs.store.versions import open_index
@@ -46,6 +47,7 @@ def test_no_question_is_an_error_of_the_server(search: Search, mode: GenerationM
             assert answer.json()["status"] == answer.status_code and answer.json()["detail"]
 
     for found in api.get_all_operations():
+        assert isinstance(found, Ok), found
         cases = found.ok().as_strategy(generation_mode=mode)
         try:
             settings(max_examples=60, suppress_health_check=list(HealthCheck))(given(cases)(ask))()
