@@ -119,8 +119,10 @@ def alone(root: DataRoot, index: Index, contents: Sequence[bytes]) -> list[float
 
 
 def memory(search: Search) -> float:
-    """Megabytes of the service and its processes that are resident and no file's: mapped files are the system's
-    to drop. What processes share is counted once."""
+    """Megabytes of the service and its processes that are resident and no file's.
+
+    Mapped files are the system's to drop. What processes share is counted once.
+    """
     service = psutil.Process(search.process.pid)
     found = 0
     for process in (service, *service.children(recursive=True)):

@@ -300,10 +300,11 @@ def tiles(inside: FrameLocator | Page) -> list[str | None]:
     return [tile.get_attribute("href") for tile in inside.locator(".tile").all()]
 
 
-def test_a_batch_is_answered_and_its_page_shows_it(house: House, page: Page, tmp_path: Path) -> None:
-    write_picture(tmp_path / "asked" / "mine.png", 80, (400, 300))
-    (tmp_path / "asked" / "broken.jpg").write_text("no picture")
-    run = house.server.trigger(BATCH, questions=str(tmp_path / "asked"), k=3)
+def test_a_batch_is_answered_and_its_page_shows_it(house: House, page: Page) -> None:
+    asked = house.root.root / "asked"  # the data root may be named, whatever else may
+    write_picture(asked / "mine.png", 80, (400, 300))
+    (asked / "broken.jpg").write_text("no picture")
+    run = house.server.trigger(BATCH, questions=str(asked), k=3)
     page.goto(f"{house.server.base}/lookalike/runs/{quote(run)}?dag_id={BATCH}")
     expect(page.get_by_role("heading", name="Look-alikes of 1 pictures")).to_be_visible()
     expect(page.locator(".tile")).to_have_count(3)
