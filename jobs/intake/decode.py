@@ -49,6 +49,8 @@ for _chunk in ("tEXt", "zTXt", "iTXt"):
 
 # Larger pictures are refused below, so Pillow's own warning has nothing to add.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# A picture's size and pixels are known without the rest of its EXIF.
+warnings.filterwarnings("ignore", message="Corrupt EXIF data", category=UserWarning)
 
 # What Pillow's decoders raise on broken files; each was seen or is in their plugin contract.
 _DECODER_ERRORS = (

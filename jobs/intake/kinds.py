@@ -13,16 +13,23 @@ PICTURE_SUFFIXES = frozenset(
 
 LABELS_FILE = "labels.csv"
 LABELS_BELOW = "label files in sub-folders"
+LABELS_OTHER = "label files of another kind"
+_LABELS_OTHER = frozenset(f"labels{suffix}" for suffix in (".tsv", ".txt", ".xlsx", ".xls", ".ods", ".json"))
 
 _FOLDERS = {
-    "folders of thumbnails": ("@eadir", "@__thumb", "@transcode", ".@__thumb"),
-    "recycle bins": ("$recycle.bin", "#recycle", "@recycle", "recycler", "recycled"),
+    "folders of thumbnails": ("@eadir", "@__thumb", "@transcode", ".@__thumb", "ipod photo cache"),
+    "recycle bins": ("$recycle.bin", "#recycle", "@recycle", "recycler", "recycled", "network trash folder"),
     "snapshots of a disk": ("#snapshot", "@recently-snapshot", "@snapshot", "~snapshot"),
     "libraries of photo programs": (
         *("*.photoslibrary", "*.photolibrary", "*.migratedphotolibrary", "*.aplibrary"),
         *("*.lrdata", "*.lrlibrary", "*.lrcat-data"),
     ),
-    "folders of an operating system": ("__macosx", "lost+found", "system volume information"),
+    "folders of an operating system": (
+        *("__macosx", "lost+found", "system volume information", "temporary items"),
+        "found.[0-9][0-9][0-9]",
+    ),
+    "folders of programs": ("node_modules",),
+    "folders of a NAS": ("@synoresource", "@tmp", "@appstore", "@sharebin"),
 }
 """Kind -> patterns of names, in lower case. What they hold are copies, or deleted."""
 
@@ -58,13 +65,15 @@ def kind_of_folder(name: str) -> str | None:
     )
 
 
-def kind_of_file(suffix: str) -> str:
-    """What a file that isn't taken in is by its ``suffix``, in lower case with its dot."""
-    return _BY_SUFFIX.get(suffix, OTHER)
+def kind_of_file(name: str, suffix: str) -> str:
+    """What a file that isn't taken in is by its name and its ``suffix``, in lower case with its dot."""
+    return LABELS_OTHER if name.lower() in _LABELS_OTHER else _BY_SUFFIX.get(suffix, OTHER)
 
 
 def remedy_of(kind: str) -> str:
     """What to do about files or folders of ``kind``; empty if there is nothing to do."""
     if kind == LABELS_BELOW:
         return f"move their rows into the {LABELS_FILE} at the top"
+    if kind == LABELS_OTHER:
+        return f"save its rows as {LABELS_FILE}"
     return _FILES[kind][0] if kind in _FILES else ""

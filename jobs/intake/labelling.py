@@ -32,7 +32,7 @@ def label_pictures(
     among them.
     """
     join = Join()
-    rows = read_labels(Path(split.labels)) if split.labels else []
+    rows = read_labels(Path(split.labels), join.told) if split.labels else []
     if split.labels:
         join = join_labels(rows, pictures)
     elif split.label_rule != "class_folders":

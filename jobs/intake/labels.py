@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import logging
 import re
 import stat
 import zlib
@@ -39,14 +38,12 @@ _MAT_ERRORS = (
 
 IMAGE_COLUMNS = ("image", "path", "file", "filename")
 LABEL_COLUMNS = ("class", "label")
-MISSING = frozenset(("", "nan", "null", "none", "na", "n/a", "<na>", "#n/a"))
+MISSING = frozenset(("", "nan", "nat", "null", "none", "na", "n/a", "<na>", "#n/a"))
 """What programs write for no label, in lower case."""
 NO_NAME = "names no picture"
 NO_LABEL = "has no label"
 MAX_BYTES = 1_000_000_000
 """A label file of more bytes is not read."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,18 +57,19 @@ class LabelRow:
     reason: str | None = None
 
 
-def read_labels(path: Path) -> list[LabelRow]:
-    """Read the image and label columns of a CSV; others are ignored.
+def read_labels(path: Path, told: list[str] | None = None) -> list[LabelRow]:
+    """Read the image and label columns of a CSV; others are ignored. ``told`` gets what people should know.
 
     The image column is the first of ``image``, ``path``, ``file``, ``filename`` that
     exists, the label column ``Class`` or ``label``; case is ignored. Text is UTF-8, UTF-16 with its mark, or
     else Windows-1252; columns are parted by a comma, a semicolon or a tab. Labels are cleaned by
     ``clean_labels``.
 
-    Raises LookalikeError if a column is missing, or the file can't be read or is no CSV.
+    Raises LookalikeError if a column is missing or there twice, or the file can't be read or is no CSV.
     """
+    told = [] if told is None else told
     try:
-        text = _decoded(path, _content(path))
+        text = _decoded(path, _content(path), told)
         first, _, rest = text.partition("\n")
         named = re.fullmatch("sep=(.)", first.rstrip("\r"), re.IGNORECASE)  # as Excel writes and reads it
         head = rest.partition("\n")[0] if named else first
@@ -79,9 +77,10 @@ def read_labels(path: Path) -> list[LabelRow]:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
         if named:
             next(reader)
-        return clean_labels(list(_read_rows(path, reader)))
+        return clean_labels(list(_read_rows(path, reader, told)))
     except csv.Error as error:
-        raise LookalikeError(f"{path} cannot be read as a CSV ({error}): repair the file.") from error
+        why = "a quote is opened and not closed, perhaps" if "field limit" in str(error) else error
+        raise LookalikeError(f"{path} cannot be read as a CSV ({why}): repair the file.") from error
     except OSError as error:
         link = f", a link to {path.readlink()}," if path.is_symlink() else ""
         raise LookalikeError(
@@ -100,7 +99,7 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _decoded(path: Path, content: bytes) -> str:
+def _decoded(path: Path, content: bytes, told: list[str]) -> str:
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = content.decode(encoding)
@@ -108,7 +107,7 @@ def _decoded(path: Path, content: bytes) -> str:
         if encoding == "utf-16":
             raise LookalikeError(f"{path} is cut off or no UTF-16: save it as UTF-8.") from error
         where = f"byte {error.object[error.start]:#04x} at {error.start}"
-        log.warning(f"{path} is not UTF-8 ({where}) and is read as Windows-1252: save it as UTF-8 to be sure")
+        told.append(f"{path} is not UTF-8 ({where}) and is read as Windows-1252: save it as UTF-8 to be sure")
         text = content.decode("cp1252", "replace")
     if "\0" in text:
         raise LookalikeError(f"{path} has NUL characters, so it is no text: save it as a CSV in UTF-8.")
@@ -143,11 +142,11 @@ def one_spelling(name: str) -> str:
 def _clean(label: str) -> str:
     label = one_spelling(label)
     if whole := re.fullmatch(r"([+-]?[0-9]+)\.0+", label):
-        return whole[1]
+        return re.sub("^[+-](?=0+$)", "", whole[1])
     return "" if label.casefold() in MISSING else label
 
 
-def _read_rows(path: Path, rows: CsvReader) -> Iterable[LabelRow]:
+def _read_rows(path: Path, rows: CsvReader, told: list[str]) -> Iterable[LabelRow]:
     header = [name.strip().lower() for name in next(rows, [])]
     image = next((header.index(name) for name in IMAGE_COLUMNS if name in header), None)
     label = next((header.index(name) for name in LABEL_COLUMNS if name in header), None)
@@ -156,15 +155,27 @@ def _read_rows(path: Path, rows: CsvReader) -> Iterable[LabelRow]:
         raise LookalikeError(
             f"{path} has no column {missing} (its columns: {', '.join(header) or 'none'}): rename one."
         )
-    number = rows.line_num + 1
+    for column in (header[image], header[label]):
+        if header.count(column) > 1:
+            raise LookalikeError(
+                f"{path} has several columns {column}: rename all but the one that is meant."
+            )
+    number, longer = rows.line_num + 1, list[int]()
     for row in rows:
         line, number = number, rows.line_num + 1
         if not row:
             continue
+        if any(row[len(header) :]):
+            longer.append(line)
         cells = row + [""] * (max(image, label) + 1 - len(row))
         named, labelled = cells[image].strip(), cells[label].strip()
         reason = NO_NAME if not named else NO_LABEL if not labelled else None
         yield LabelRow(line, named, labelled, reason)
+    if longer:
+        told.append(
+            f"{len(longer):,} rows of {path} have more fields than its header, line {longer[0]} for one, and "
+            "are cut: put quotes around what holds a comma"
+        )
 
 
 def read_class_names(path: Path) -> dict[str, str]:

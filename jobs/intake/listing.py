@@ -78,7 +78,7 @@ def scan(folder: Path, apart: Collection[Path] = ()) -> Listing:
             elif suffix in PICTURE_SUFFIXES:
                 listing.pictures.append(_found(os.path.join(directory, name), folder, inside))
             else:
-                listing.passed_over[kind_of_file(suffix)] += 1
+                listing.passed_over[kind_of_file(name, suffix)] += 1
     listing.pictures.sort(key=lambda file: file.path)
     return listing
 

@@ -96,10 +96,38 @@ def test_files_of_spreadsheets_are_read(tmp_path: Path, encoding: str, delimiter
     assert rows(tmp_path, told.encode(encoding)) == [(row + 1, *rest) for row, *rest in LABELS]
 
 
-def test_windows_1252_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def told_of(tmp_path: Path, content: bytes) -> list[str]:
+    told: list[str] = []
+    read_labels(write(tmp_path / "labels.csv", content), told)
+    return told
+
+
+def test_windows_1252_is_said(tmp_path: Path) -> None:
     before = b"image,label\na.jpg,x\ncaf"
-    assert len(rows(tmp_path, before + b"\xe9.jpg,x\n")) == 2
-    assert f"is not UTF-8 (byte 0xe9 at {len(before)}) and is read as Windows-1252" in caplog.text
+    (said,) = told_of(tmp_path, before + b"\xe9.jpg,x\n")
+    assert f"is not UTF-8 (byte 0xe9 at {len(before)}) and is read as Windows-1252" in said
+    assert told_of(tmp_path, b"image,label\na.jpg,x\n") == []
+
+
+def test_rows_that_are_cut_are_said(tmp_path: Path) -> None:
+    (said,) = told_of(tmp_path, b"image,label\n0.jpg,cat\n1.jpg,cat, big\n2.jpg,dog,\n3.jpg,a,b,c\n")
+    assert said.startswith("2 rows of ") and "more fields than its header, line 3 for one" in said
+
+
+@pytest.mark.parametrize("header", ["image,label,Label", "path, PATH ,label"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, header: str) -> None:
+    assert "has several columns" in refusal(tmp_path, f"{header}\n0.jpg,a,b\n".encode())
+
+
+def test_a_field_without_an_end_is_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path, b'image,label\n0.jpg,"' + b"x" * 200_000 + b'"\n')
+    assert "cannot be read as a CSV (a quote is opened and not closed, perhaps): repair the file." in said
+
+
+@pytest.mark.parametrize(("written", "label"), [("NaT", ""), ("-0.0", "0"), ("-1.0", "-1"), ("+0.00", "0")])
+def test_what_programs_write_for_nothing_and_for_naught(tmp_path: Path, written: str, label: str) -> None:
+    ((_, _, found, _),) = rows(tmp_path, f"image,label\n0.jpg,{written}\n".encode())
+    assert found == label
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfei", b"image,label\n\0", "image,label\n".encode("utf-16-be")])

@@ -9,6 +9,8 @@ import pytest
 
 from jobs.base.errors import LookalikeError
 from jobs.catalog import build_catalog
+from jobs.intake.kinds import remedy_of
+from jobs.intake.listing import scan
 from jobs.sources import find_source
 from jobs.store.catalog import quarantine_file, read_catalog
 from jobs.store.root import DataRoot
@@ -72,3 +74,34 @@ def test_quarantined_files_are_listed_with_their_reasons(root: DataRoot) -> None
         "reason": "empty file",
         "split": "inbox",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Network Trash Folder", "recycle bins"),
+        ("Temporary Items", "folders of an operating system"),
+        ("found.000", "folders of an operating system"),
+        ("FOUND.017", "folders of an operating system"),
+        ("@SynoResource", "folders of a NAS"),
+        ("@tmp", "folders of a NAS"),
+        ("node_modules", "folders of programs"),
+        ("iPod Photo Cache", "folders of thumbnails"),
+    ],
+)
+def test_folders_of_systems_and_devices_are_passed_over(tmp_path: Path, name: str, kind: str) -> None:
+    for folder in (name, "found.it", "my node_modules"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").write_bytes(b"")
+    listing = scan(tmp_path)
+    assert listing.passed_over == {kind: 1}
+    assert [file.relative for file in listing.pictures] == ["found.it/a.jpg", "my node_modules/a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["labels.tsv", "Labels.xlsx"])
+def test_labels_of_another_kind_are_counted_and_what_to_do_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    (tmp_path / "other.tsv").touch()
+    kind = "label files of another kind"
+    assert scan(tmp_path).passed_over == {kind: 1, "other files": 1}
+    assert remedy_of(kind) == "save its rows as labels.csv"
