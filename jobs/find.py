@@ -108,8 +108,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                     print("\n".join(table(finder.version.recorded(found))), flush=True)
                 if given.montage:
                     file = numbered(given.montage, number)
-                    with staged_file(file) as staging:
-                        finder.montage(found).save(staging, "PNG")
+                    drawn = finder.montage(found)
+                    try:
+                        with staged_file(file) as staging:
+                            drawn.save(staging, "PNG")
+                    except OSError as error:
+                        raise LookalikeError(
+                            f"{file} can't be written ({error.strerror}): give another --montage."
+                        ) from error
                     print(f"montage   {file}", file=sys.stderr if given.json else sys.stdout)
         if failed:
             raise LookalikeError(f"{failed} of {len(given.pictures)} pictures have no answer: see above.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from fastapi import HTTPException, Request
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from PIL import Image
@@ -33,6 +35,7 @@ from plugins.links import PREFIX
 from plugins.pages import shelf
 from plugins.pages.app import app
 from plugins.pages.uploads import MAX_BYTES
+from plugins.pages.uploads import receive as receive_upload
 from tests.support.airflow_app import people
 from tests.support.pictures import encoded, picture
 from tests.support.synthetic import BESIDE, SIDE, make_index, make_root, picture_id, show_index
@@ -288,6 +291,34 @@ def test_an_empty_upload_gets_a_sentence(user: TestClient, root: DataRoot) -> No
     before = set(root.uploads.glob("*"))
     response = upload(user, b"")
     assert (response.status_code, response.json()["detail"]) == (400, "The file is empty.")
+    assert set(root.uploads.glob("*")) == before
+
+
+def test_a_slow_upload_is_given_up(user: TestClient, root: DataRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugins.pages.uploads.PATIENCE_S", 0.2)
+    before = set(root.uploads.glob("*"))
+
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(0.1)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    with pytest.raises(HTTPException) as raised:
+        asyncio.run(receive_upload(Request({"type": "http"}, receive), root))
+    assert raised.value.status_code == 408
+    assert set(root.uploads.glob("*")) == before
+
+
+def test_a_client_that_goes_away_leaves_nothing(root: DataRoot) -> None:
+    before = set(root.uploads.glob("*"))
+    chunk = {"type": "http.request", "body": b"x", "more_body": True}
+    messages: list[dict[str, object]] = [chunk, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, object]:
+        return messages.pop(0)
+
+    with pytest.raises(HTTPException) as raised:
+        asyncio.run(receive_upload(Request({"type": "http"}, receive), root))
+    assert raised.value.status_code == 400
     assert set(root.uploads.glob("*")) == before
 
 
