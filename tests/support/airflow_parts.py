@@ -20,6 +20,7 @@ from jobs.store.root import PROJECT
 from scripts.airflow_api import AirflowApi, until
 from scripts.dag_run import AIRFLOW
 from tests.support.airflow_server import free_ports
+from tests.support.dags import TASKS
 
 NAMES = ("api-server", "scheduler", "dag-processor")
 
@@ -86,7 +87,7 @@ def parts(home: Path, database: str, **environment: str) -> Iterator[tuple[Airfl
     airflow = AirflowApi(base=base, user="admin", password=password)
     try:
         airflow.patiently(airflow.log_in, "the login")
-        until(lambda: len(airflow.dags()) == 3, 180, "the DAGs")
+        until(lambda: len(airflow.dags()) == len(TASKS), 180, "the DAGs")
         yield airflow, kept
     finally:
         kept.over = True
