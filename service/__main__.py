@@ -49,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             access_log=False,
             server_header=False,
             h11_max_incomplete_event_size=64_000,
+            # Longer than the door keeps a connection, so that none closes as a question is sent.
+            timeout_keep_alive=75,
             timeout_graceful_shutdown=DRAIN_S,
         )
         with listening:
