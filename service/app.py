@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
@@ -17,13 +16,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.types import ASGIApp
 from typing_extensions import TypedDict
 
-from jobs.base.errors import LookalikeError, NotFoundError
+from jobs.base.errors import LookalikeError
 from jobs.base.options import K
 from jobs.intake.decode import BadPictureError
-from jobs.search.answering import Found, OpenVersion, Stages
+from jobs.search.answering import Found, OpenVersion, Stages, picture_of
 from jobs.search.lookup import Asked, caption_of
 from jobs.store.answers import Caption
-from jobs.store.gallery import Gallery, Row
 from jobs.store.manifest import Recall
 from jobs.store.root import DataRoot, resized_file
 from jobs.store.versions import complete_versions
@@ -141,17 +139,10 @@ def ask(serving: Serving, how: How, one: OneOf) -> Found:
 
 
 def by(what: What) -> OneOf:
-    if what.id is not None:
-        return partial(_by_id, what.id)
-    return partial(_by_vector, what.vector or [])
+    def one(serving: Serving, stages: Stages) -> Asked:
+        return serving.by_id(what.id, stages) if what.id else serving.by_vector(what.vector or [])
 
-
-def _by_id(id_: str, serving: Serving, stages: Stages) -> Asked:
-    return serving.by_id(id_, stages)
-
-
-def _by_vector(vector: list[float], serving: Serving, stages: Stages) -> Asked:
-    return serving.by_vector(vector)
+    return one
 
 
 def by_content(name: str, content: bytes) -> OneOf:
@@ -212,7 +203,7 @@ async def picture(request: Request, id_: Id) -> JSONResponse:
 
     def read(version: OpenVersion) -> Known:
         with version.gallery() as gallery:
-            row = in_index(gallery, id_)
+            row = picture_of(gallery, id_)
             copies = [Copy(path=copy["path"], label=copy["label"]) for copy in gallery.copies(row)]
         return Known(**caption_of(row), copies=copies, version=version.index.version)
 
@@ -295,13 +286,6 @@ def listed(root: DataRoot, current: str) -> list[Listed]:
             )
         )
     return sorted(rows, key=lambda row: row["created"], reverse=True)
-
-
-def in_index(gallery: Gallery, id_: str) -> Row:
-    """Raises NotFoundError."""
-    if row := gallery.picture(id_):
-        return row
-    raise NotFoundError(f"the index holds no picture with id {id_}: choose another.")
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:

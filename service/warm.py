@@ -95,6 +95,8 @@ class Warm:
             "the index is being opened: ask again in a moment."
         )
         """Why what is published is not served, or its network is missing; None if all is well."""
+        self._named: str | None = None
+        """The version that was tried last, and when."""
         self._tried = -TRY_AGAIN_S
         self._stop = Event()
         self._thread = Thread(target=self._watch, name="watch", daemon=True)
@@ -123,10 +125,9 @@ class Warm:
     def _look(self) -> None:
         try:
             named = name_index(self._root).version
-            serving = self._serving
             again = self.problem is not None and time.monotonic() - self._tried >= TRY_AGAIN_S
-            if serving is None or named != serving.version.index.version or again:
-                self._tried = time.monotonic()
+            if named != self._named or again:
+                self._named, self._tried = named, time.monotonic()
                 self._take_over(named)
         except LookalikeError as error:
             if str(error) != str(self.problem):

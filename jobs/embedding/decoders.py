@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.embedding.backbones import Backbone
-from jobs.embedding.process import without_main
+from jobs.embedding.process import end, without_main
 from jobs.intake.decode import BadPictureError
 from jobs.intake.given_up import MEMORY, crash_reason, given_up, max_seconds
 
@@ -90,11 +90,7 @@ class _Decoder:
             self._connection.close()
         if self._process is None:
             return 0
-        self._process.join(0.5)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        status = self._process.exitcode or 0
+        status = end(self._process, 0.5)
         self._process = self._connection = None
         return status
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import RawArray
 from types import ModuleType, TracebackType
 from typing import Any
@@ -51,6 +52,15 @@ def without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+def end(process: BaseProcess, patience_s: float) -> int:
+    """Wait for a process that has no more to do, and kill it then; its exit status, negative for a signal."""
+    process.join(patience_s)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return process.exitcode or 0
 
 
 class EmbeddingProcess:
@@ -156,11 +166,7 @@ class EmbeddingProcess:
         if self._process is None or self._connection is None:
             return 0
         self._connection.close()
-        self._process.join(5)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        status = self._process.exitcode or 0
+        status = end(self._process, 5)
         self._process = self._connection = None
         return status
 

@@ -16,7 +16,7 @@ from jobs.lsh.sketch import Rows
 from jobs.search.lookup import Asked, caption_of
 from jobs.search.opened import open_for_search
 from jobs.store.answers import Answer, Caption, Neighbour, SearchedIndex
-from jobs.store.gallery import Gallery, connect, readable_gallery
+from jobs.store.gallery import Gallery, Row, connect, readable_gallery
 from jobs.store.manifest import Manifest, Recall
 from jobs.store.versions import Index
 
@@ -144,9 +144,7 @@ class OpenVersion:
         """
         stages = Stages()
         with stages("look_up"), self.gallery() as gallery:
-            picture = gallery.picture(id_)
-            if picture is None:
-                raise NotFoundError(f"the index holds no picture with id {id_}: choose another.")
+            picture = picture_of(gallery, id_)
             near = gallery.neighbours(picture)[:k]
         return Found(
             query=caption_of(picture),
@@ -176,6 +174,13 @@ class OpenVersion:
             index=searched_index(self.index.version, self.manifest),
             model=self.manifest["model"],
         )
+
+
+def picture_of(gallery: Gallery, id_: str) -> Row:
+    """Raises NotFoundError if the index holds no such picture."""
+    if picture := gallery.picture(id_):
+        return picture
+    raise NotFoundError(f"the index holds no picture with id {id_}: choose another.")
 
 
 def searched_index(version: str, manifest: Manifest) -> SearchedIndex:

@@ -94,7 +94,7 @@ class DataRoot:
 
     @property
     def uploads(self) -> Path:
-        """Uploaded query pictures, decoded and encoded again."""
+        """Uploaded query pictures as they were sent, named by their content."""
         return self.root / "uploads"
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -17,6 +18,7 @@ from jobs.store.gallery import open_gallery
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.versions import Index, point_to_index
 from service.__main__ import SECRET as SECRET_NAME
+from service.warm import LOOK_EVERY_S
 from tests.support.pictures import encoded, picture
 from tests.support.served import SECRET, Search, publish_version, running_search, served_root
 
@@ -100,6 +102,13 @@ def test_a_version_that_cannot_be_opened_leaves_the_one_before_it(root: DataRoot
     point_to_index(root, CURRENT, Index(root.index / SECOND))
     search.until(FIRST, problem="is corrupt")
     assert photo(search.client).status_code == 200
+    # It is tried again in a minute, not at every look: opening a version marks it as used.
+    os.utime(root.index / SECOND, (1, 1))
+    time.sleep(3 * LOOK_EVERY_S)
+    assert (root.index / SECOND).stat().st_mtime == 1
+    point_to_index(root, CURRENT, Index(root.index / FIRST))
+    time.sleep(6 * LOOK_EVERY_S)
+    assert search.client.get("/health").json()["problem"] is None
 
 
 def test_without_an_index_the_sentence_says_what_to_do_and_one_that_appears_is_served(
