@@ -97,10 +97,9 @@ def _questions(
 ) -> list[tuple[str, Find]]:
     """What each question is called, and how its picture is found."""
     if questions is None:
+        rows = version.rows_of(class_name or "").tolist()
         with version.gallery() as gallery:
-            ids = [gallery.at(row)["id"] for row in gallery.rows_of(class_name or "")]
-        if not ids:
-            raise LookalikeError(f"the index holds no class {class_name!r}: choose another.")
+            ids = [gallery.at(row)["id"] for row in rows]
         return [(id_, partial(_by_id, version, id_)) for id_ in ids]
     place = named_path(questions, root)
     if place.is_dir():

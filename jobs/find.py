@@ -21,14 +21,13 @@ from jobs.base.command import add_name, add_option, run_step, step_parser
 from jobs.base.errors import LookalikeError
 from jobs.drawing.montage import draw_montage
 from jobs.drawing.table import table
-from jobs.embedding.copies import copy_of
+from jobs.embedding.copies import copy_of, open_copy
 from jobs.embedding.decoders import Decoders
 from jobs.embedding.single import SingleEmbedder
 from jobs.lsh.sketch import Floats
 from jobs.search.answering import Found, OpenVersion, Stages
 from jobs.search.lookup import look_up
 from jobs.store.answers import Caption
-from jobs.store.reading import readable
 from jobs.store.root import CURRENT, DataRoot
 from jobs.store.versions import BUILT, open_index
 
@@ -67,9 +66,7 @@ class Finder:
                 assert self._pixels is not None  # it was embedded
                 return Image.fromarray(self._pixels)
             file = copy_of(self.root, answer["model"], picture["id"], picture["path"])
-            with readable(file, "delete it and run the DAG similarity_index"), Image.open(file) as resized:
-                resized.load()
-                return resized
+            return open_copy(file, "delete it and run the DAG similarity_index")
 
         return draw_montage(answer, picture_of)
 

@@ -14,9 +14,8 @@ from jobs.base.command import run_step, step_parser
 from jobs.base.logs import section
 from jobs.drawing import montage as drawing
 from jobs.drawing.table import table
-from jobs.embedding.copies import copy_of
+from jobs.embedding.copies import copy_of, open_copy
 from jobs.store.answers import MONTAGE, QUERY_PICTURE, Caption, read_answer
-from jobs.store.reading import readable
 from jobs.store.root import DataRoot
 
 log = logging.getLogger(__name__)
@@ -34,9 +33,7 @@ def draw_montage(root: DataRoot, folder: Path) -> Path:
         if picture["id"]:
             file = copy_of(root, answer["model"], picture["id"], picture["path"])
             remedy = "delete it and run the step montage again"
-        with readable(file, remedy), Image.open(file) as resized:
-            resized.load()
-            return resized
+        return open_copy(file, remedy)
 
     target = folder / MONTAGE
     with section("montage"), staged_file(target) as staging:

@@ -5,8 +5,10 @@ and passes on; its own port answers only who has the secret ``LOOKALIKE_SEARCH_S
 
 | module | holds |
 |---|---|
-| ``app`` | the routes: the API that docs/api.md describes |
+| ``app`` | the application: routes, OpenAPI, health, metrics |
+| ``routes`` | the API that docs/api.md describes |
 | ``questions`` | what is asked, checked before anything is done |
+| ``told`` | what is told beside answers to searches |
 | ``warm`` | the published version, opened; it changes over when another one is published |
 | ``photos`` | pictures from outside: decoded, embedded, kept in mind |
 | ``guard`` | the secret, the largest body, the longest queue |

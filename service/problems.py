@@ -23,6 +23,22 @@ class Problem(TypedDict):
     """One sentence: what is wrong, where, and what to do."""
 
 
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": description,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status, description in (
+        (401, "No valid token."),
+        (403, "Not allowed."),
+        (404, "There is no such picture, class or address."),
+        (413, "The request is too large."),
+        (422, "The question or the picture can't be used."),
+        (503, "The search is not up, has too many questions, or has no index to answer from."),
+    )
+}
+
+
 def problem(status: int, detail: str) -> Problem:
     return Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail)
 

@@ -30,8 +30,8 @@ from benchmarks.live.made import make_served
 from benchmarks.measuring.shown import NO_BAR, Quantity, say, table
 from jobs.embedding.decoders import Decoders
 from jobs.embedding.single import SingleEmbedder
-from jobs.store.root import CURRENT, DataRoot
-from jobs.store.versions import Index, point_to_index
+from jobs.store.root import CURRENT, DataRoot, resized_file
+from jobs.store.versions import Index, open_index, point_to_index
 from tests.support.airflow_server import Server, running_airflow
 from tests.support.pictures import encoded, picture
 from tests.support.served import SECRET, Search, running_search
@@ -230,6 +230,7 @@ def through_airflow(folder: Path, pictures: int) -> list[Quantity]:
 
         milliseconds(connect().by_id, range(50))
         rate = per_second(connect, LOAD // 4, pictures)
+        link_tiles(root, pictures)
         painted = drop_until_painted(server, folder)
         parts = parts_of_a_run(server)
     return [
@@ -244,6 +245,17 @@ def through_airflow(folder: Path, pictures: int) -> list[Quantity]:
             for what, spent in parts.items()
         ),
     ]
+
+
+def link_tiles(root: DataRoot, pictures: int) -> None:
+    """Let every picture have a copy, which a montage needs: all are the same one."""
+    resized = open_index(root).manifest()["model"]["resized"]
+    there = next((root.resized / resized).rglob("*.jpg"))
+    for number in range(pictures):
+        copy = resized_file(root, resized, f"{number:032x}")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if not copy.exists():
+            os.link(there, copy)
 
 
 def parts_of_a_run(server: Server, repeats: int = 3) -> dict[str, float]:

@@ -15,6 +15,7 @@ from jobs.embedding.model import RESIZED_QUALITY
 from jobs.intake.decode import BadPictureError
 from jobs.intake.look import content_id, read_picture
 from jobs.store.embeddings import ModelDescription
+from jobs.store.reading import readable
 from jobs.store.root import DataRoot, resized_file
 
 
@@ -47,3 +48,10 @@ def copy_of(root: DataRoot, described: ModelDescription, id_: str, path: str) ->
         ) from error
     save_copy(pixels, copy)
     return copy
+
+
+def open_copy(file: Path, remedy: str) -> Image.Image:
+    """Read a resized copy. Raises LookalikeError with ``remedy`` if it can't be read."""
+    with readable(file, remedy), Image.open(file) as copy:
+        copy.load()
+        return copy

@@ -73,7 +73,7 @@ class OpenVersion:
         self._lock = Lock()
         with self.gallery() as gallery:
             self.classes = {row["name"]: row["pictures"] for row in gallery.classes() if row["name"]}
-        self._rows_of = lru_cache(CLASSES_KEPT)(self._read_rows_of)
+        self.rows_of = lru_cache(CLASSES_KEPT)(self._rows_of)
 
     @contextmanager
     def gallery(self) -> Iterator[Gallery]:
@@ -81,7 +81,10 @@ class OpenVersion:
         with self._lock, readable_gallery(self.index):
             yield self._gallery
 
-    def _read_rows_of(self, class_name: str) -> Rows:
+    def _rows_of(self, class_name: str) -> Rows:
+        """The pictures of a class, ascending. Raises NotFoundError if there is no such class."""
+        if class_name not in self.classes:
+            raise NotFoundError(f"the index holds no class {class_name!r}: choose another.")
         with self.gallery() as gallery:
             return np.array(gallery.rows_of(class_name), np.int64)
 
@@ -102,11 +105,9 @@ class OpenVersion:
         ``stages`` gets what searching and captions took; what it holds already is told as well.
         Raises NotFoundError if there is no such class.
         """
-        if class_name is not None and class_name not in self.classes:
-            raise NotFoundError(f"the index holds no class {class_name!r}: choose another.")
+        among = None if class_name is None else self.rows_of(class_name)
         stages = Stages() if stages is None else stages
         own, note = asked.caption["id"], None
-        among = None if class_name is None else self._rows_of(class_name)
         if method == "sketch" and self.opened.sketch is None:
             method, note = "exact", NO_HASHES
         with stages("search"):
