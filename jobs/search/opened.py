@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -119,8 +119,7 @@ class OpenIndex:
         answers = list(
             _threads().map(search_part, numbers) if len(numbers) > 1 else map(search_part, numbers)
         )
-        ids, distances = (np.concatenate(arrays, axis=1) for arrays in zip(*answers, strict=True))
-        return first(ids, distances, k)
+        return merged(answers, k)
 
     def vector(self, id_: str) -> Floats | None:
         """The (1, d) unit vector of a picture; None if it is not in the index."""
@@ -154,10 +153,16 @@ def encoded(own: Sequence[str | None]) -> Ids:
     return np.array([(id_ or "-").encode() for id_ in own], "S32")
 
 
+def merged(answers: Iterable[tuple[Ids, Floats]], k: int) -> tuple[Ids, Floats]:
+    """The k nearest of what several parts found for the same queries."""
+    ids, distances = (np.concatenate(arrays, axis=1) for arrays in zip(*answers, strict=True))
+    return first(ids, distances, k)
+
+
 def first(ids: Ids, distances: Floats, k: int) -> tuple[Ids, Floats]:
-    """The k nearest of (q, m); ids must ascend among equal distances."""
+    """The k nearest of (q, m), ascending by distance and then id."""
     if missing := max(0, k - ids.shape[1]):
         ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=b"")
         distances = np.pad(distances, ((0, 0), (0, missing)), constant_values=np.inf)
-    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    order = np.lexsort((ids, distances), axis=1)[:, :k]
     return np.take_along_axis(ids, order, 1), np.take_along_axis(distances, order, 1)
