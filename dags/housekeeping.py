@@ -7,7 +7,7 @@ from datetime import timedelta
 from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
 
 from dags.params import HOUSEKEEPING_PARAMS
-from dags.wiring import refuse_unknown_params
+from dags.wiring import DEFAULTS, refuse_unknown_params
 from jobs.housekeeping import __doc__ as rule
 
 # An hour before the index's nightly run, which may need the space; unpausing the DAG starts nothing.
@@ -22,7 +22,7 @@ BEFORE_THE_INDEX = CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immedia
     params=HOUSEKEEPING_PARAMS,
     tags=["lookalike"],
     max_active_runs=1,
-    default_args={"retries": 0},
+    default_args=DEFAULTS,
 )
 def housekeeping() -> None:
     # If it is killed halfway, the next run finishes the work.

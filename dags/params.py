@@ -18,9 +18,10 @@ def param(option: Option) -> Param:
     schema: dict[str, Any] = {
         "type": ["null", kind] if option.default is None else kind,
         "title": option.title,
-        "section": option.section,
         "description_md": option.help,
     }
+    if option.section:
+        schema["section"] = option.section
     if option.choices:
         schema |= {"enum": list(option.choices), "values_display": dict(option.choices)}
     elif option.kind is str and option.default is not None:

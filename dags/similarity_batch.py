@@ -14,7 +14,7 @@ from __future__ import annotations
 from airflow.sdk import dag
 
 from dags.params import BATCH_PARAMS
-from dags.wiring import QUERY, linked, spark_step
+from dags.wiring import DEFAULTS, QUERY, linked, spark_step
 from plugins.links import BatchLink
 
 
@@ -26,12 +26,20 @@ from plugins.links import BatchLink
     params=BATCH_PARAMS,
     tags=["lookalike", "spark"],
     max_active_runs=2,
-    default_args={"retries": 0},
+    default_args=DEFAULTS,
 )
 def similarity_batch() -> None:
     arguments = [f"--{name.replace('_', '-')}={{{{ params.{name} }}}}" for name in BATCH_PARAMS]
     # No retry: if it can't be answered, it would fail again.
-    linked(spark_step("batch", "--run={{ run_id }}", *arguments, connection=QUERY, retries=0), BatchLink())
+    batch = spark_step(
+        "batch",
+        "Find the look-alikes of all the pictures.",
+        "--run={{ run_id }}",
+        *arguments,
+        connection=QUERY,
+        retries=0,
+    )
+    linked(batch, BatchLink())
 
 
 similarity_batch()

@@ -21,10 +21,12 @@ with a montage.
 | `query` | finds the nearest neighbours of one picture (Spark) | `queries/<run>/neighbours.json` |
 | `montage` | draws them | `queries/<run>/montage.png` |
 
-Running it again computes only what is new. To search for another picture, run `similarity_query`.
+When the run is green, **Lookalike** in the menu on the left shows the pictures, and its page **Find** the
+look-alikes of a photo of yours, at once. Running it again computes only what is new.
 
 **Pictures that land in `inbox/`** in the data root start a run automatically, and one starts every night.
-Such a run repeats the params of the last run that published; if nothing is new, it ends early.
+Such a run repeats the params of the last run that published and asks about no picture; if nothing is new, it
+ends early.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ from pydantic import JsonValue
 
 from dags.params import INDEX_PARAMS
 from dags.wiring import (
+    DEFAULTS,
     RETRY_IF_IT_MAY_HELP,
     linked,
     query_and_montage,
@@ -94,16 +97,29 @@ def chosen(param: str) -> str:
     return f"{{{{ ti.xcom_pull(task_ids='sources')['asked']['{param}'] }}}}"
 
 
-def model_of(params: dict[str, Any]) -> Any:
-    """The jobs.embedding.model.Model that a run embeds with."""
+def weights_of(params: dict[str, Any]) -> str:
+    """The name of the weights that a run embeds with; a file is loaded once, to see that it can be."""
     from jobs.embedding.backbones import DEFAULT
-    from jobs.embedding.model import Model
     from jobs.embedding.weights import find_weights
 
     is_sample = params["source"] == "sample"
     weights = find_weights(
         params["weights"], DEFAULT, random_if_unreachable=is_sample, patience_s=10 if is_sample else 60
     )
+    if weights.name not in ("imagenet", "random"):
+        from jobs.embedding.network import load_network
+
+        load_network(DEFAULT, weights)
+    return weights.name
+
+
+def model() -> Any:
+    """In a task: the jobs.embedding.model.Model that the run embeds with."""
+    from jobs.embedding.backbones import DEFAULT
+    from jobs.embedding.model import Model
+    from jobs.embedding.weights import find_weights
+
+    params, weights = run_params(), find_weights(returned_by("sources")["weights"], DEFAULT)
     return Model(DEFAULT, weights, params["geometry"], params["precision"])
 
 
@@ -115,7 +131,7 @@ def model_of(params: dict[str, Any]) -> Any:
     params=INDEX_PARAMS,
     tags=["lookalike", "pytorch", "spark"],
     max_active_runs=1,
-    default_args={"retries": 0},
+    default_args=DEFAULTS,
 )
 def similarity_index() -> None:
     # The step itself retries downloads; two retries much later outlast a longer outage.
@@ -126,7 +142,7 @@ def similarity_index() -> None:
         execution_timeout=timedelta(hours=6),
     )
     def sources() -> dict[str, Any]:
-        """Draw, download or find the pictures and their labels."""
+        """Draw, download or find the pictures, their labels and the network's weights."""
         from jobs.intake.listing import scan
         from jobs.sources import find_source, replaces_another
         from jobs.store.settings import published_settings
@@ -145,6 +161,7 @@ def similarity_index() -> None:
         if replaces_another(root, params):
             # All its pictures go, as the person wants.
             params["max_removed"] = 1.0
+        weights = weights_of(params)
         source = find_source(
             params["source"],
             root,
@@ -152,7 +169,7 @@ def similarity_index() -> None:
             label_rule=params["label_rule"],
             with_test=params["with_test"],
         )
-        return {"asked": params, "source": source.to_dict()}
+        return {"asked": params, "weights": weights, "source": source.to_dict()}
 
     @task(task_id="catalog", execution_timeout=timedelta(hours=6))
     def catalog() -> dict[str, Any]:
@@ -170,20 +187,14 @@ def similarity_index() -> None:
         )
         return {"catalog": name, **counts}
 
-    # The weights may have to be downloaded.
-    @task(
-        task_id="changes",
-        retries=2,
-        retry_policy=RETRY_IF_IT_MAY_HELP,
-        execution_timeout=timedelta(hours=1),
-    )
+    @task(task_id="changes", execution_timeout=timedelta(hours=1))
     def changes() -> dict[str, int]:
         """Compare with the last index; end a scheduled run if nothing is new."""
         from jobs.changes import find_changes
 
         changes = find_changes(
             DataRoot.from_env(),
-            model_of(run_params()).fingerprint,
+            model().fingerprint,
             catalog=returned_by("catalog")["catalog"],
             max_removed=run_params()["max_removed"],
         )
@@ -204,18 +215,17 @@ def similarity_index() -> None:
         """Resize and embed what is new."""
         from jobs.embed import embed_catalog, engine_of
 
-        params, catalog = run_params(), returned_by("catalog")["catalog"]
-        model = model_of(params)
+        params, catalog, network = run_params(), returned_by("catalog")["catalog"], model()
         if params["engine"] == "local":
             return embed_catalog(
                 DataRoot.from_env(),
-                model,
+                network,
                 engine_of("local", params["runtime"]),
                 max_quarantined=params["max_quarantined"],
                 catalog=catalog,
             )
         options = {name: params[name] for name in ("engine", "geometry", "precision", "runtime")}
-        options |= {"weights": model.weights.name, "max-quarantined": params["max_quarantined"]}
+        options |= {"weights": network.weights.name, "max-quarantined": params["max_quarantined"]}
         arguments = (f"--{name}={value}" for name, value in {**options, "catalog": catalog}.items())
         embedded: dict[str, Any] = spark_submit("embed", *arguments)
         return embedded
@@ -263,30 +273,37 @@ def similarity_index() -> None:
         embed(),
         spark_step(
             "vectors",
+            "Assemble one vector per picture, and its label.",
             f"--catalog={result_of('embed', 'catalog')}",
             f"--fingerprint={result_of('embed', 'fingerprint')}",
             f"--format={chosen('format')}",
         ),
         spark_step(
             "calibrate",
+            "Choose how to hash the vectors so that a search finds the recall; or keep the last choice.",
             f"--vectors={result_of('vectors', 'vectors')}",
-            f"--k={chosen('k')}",
             f"--recall={chosen('recall')}",
+            f"--recall-at={chosen('recall_at')}",
             f"--lsh-seed={chosen('lsh_seed')}",
         ),
         spark_step(
             "index",
+            "Fit the LSH model, hash every vector, and measure the recall of searches.",
             f"--vectors={result_of('vectors', 'vectors')}",
             f"--calibration={result_of('calibrate', 'calibration')}",
             f"--bucket-length={chosen('bucket_length')}",
             f"--num-hash-tables={chosen('num_hash_tables')}",
             f"--candidates={chosen('candidates')}",
         ),
-        spark_step("neighbours", f"--index-version={version}"),
+        spark_step(
+            "neighbours",
+            "Find every picture's nearest neighbours, which the pages show.",
+            f"--index-version={version}",
+        ),
         linked(gallery(), GalleryLink()),
         linked(report(), ReportLink()),
         linked(publish(), GalleryLink()),
-        query_and_montage(version),
+        query_and_montage(version, asked=True),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from airflow.sdk import (
     get_current_context,
     task,
 )
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from dags.params import QUERY_PARAMS
 from jobs.base.errors import KilledError, LookalikeError, UnreachableError
@@ -33,6 +34,8 @@ from jobs.store.root import CURRENT
 from plugins.links import MontageLink
 
 Task = TypeVar("Task")
+
+log = logging.getLogger(__name__)
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
 RESULT = "result.json"
@@ -69,6 +72,17 @@ def refuse_unknown_params(context: Context) -> None:
         )
 
 
+def say_why(context: Context) -> None:
+    """End a failed task's log with its one sentence, below the traceback that Airflow prints."""
+    error = context.get("exception")
+    if isinstance(error, LookalikeError):
+        log.error(f"error: {error}")
+
+
+DEFAULTS = {"retries": 0, "on_failure_callback": say_why, "on_retry_callback": say_why}
+"""Of all tasks."""
+
+
 @contextmanager
 def submission_folder() -> Iterator[Path]:
     """A folder for what Spark keeps while it runs a step, and for ``result.json``.
@@ -99,6 +113,15 @@ class SparkStep(SparkSubmitOperator):
             self.env_vars = own_environment(folder)
             super().execute(context)
             return json.loads((folder / RESULT).read_text(encoding="utf-8"))
+
+
+class AskedStep(SparkStep):
+    """Skipped in a run that the inbox or the clock started: nobody asks there."""
+
+    def execute(self, context: Context) -> Any:
+        if context["dag_run"].run_type != "manual":
+            raise AirflowSkipException("Nobody asked about a picture: no person started this run.")
+        return super().execute(context)
 
 
 def _submission(step: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -132,10 +155,18 @@ def result_of(task_id: str, name: str) -> str:
     return f"{{{{ ti.xcom_pull(task_ids='{task_id}')['{name}'] }}}}"
 
 
-def spark_step(step: str, *arguments: str, connection: str = BUILD, retries: int = 2) -> SparkStep:
-    """The task that runs ``jobs/<step>.py`` by spark-submit."""
-    return SparkStep(
+def spark_step(
+    step: str,
+    does: str,
+    *arguments: str,
+    connection: str = BUILD,
+    retries: int = 2,
+    kind: type[SparkStep] = SparkStep,
+) -> SparkStep:
+    """The task that runs ``jobs/<step>.py`` by spark-submit; ``does`` is its doc in Airflow."""
+    return kind(
         task_id=step,
+        doc_md=does,
         conn_id=connection,
         application=str(JOBS / f"{step}.py"),
         **_submission(step, arguments),
@@ -152,10 +183,11 @@ def linked(task: Task, link: BaseOperatorLink) -> Task:
     return task
 
 
-def query_and_montage(index_version: str = CURRENT) -> SparkStep:
+def query_and_montage(index_version: str = CURRENT, *, asked: bool = False) -> SparkStep:
     """The task ``query``, which is returned, and ``montage`` after it; both write into ``queries/<run>``.
 
-    ``index_version`` is a version, or the template of one.
+    ``index_version`` is a version, or the template of one. With ``asked`` only runs that a person started
+    answer.
     """
     arguments = [f"--{name}={{{{ params.{name} }}}}" for name in QUERY_PARAMS]
 
@@ -172,11 +204,13 @@ def query_and_montage(index_version: str = CURRENT) -> SparkStep:
     # No retry: if the query can't be answered, it would fail again.
     query = spark_step(
         "query",
+        "Find the nearest neighbours of one picture.",
         "--run={{ run_id }}",
         f"--index-version={index_version}",
         *arguments,
         connection=QUERY,
         retries=0,
+        kind=AskedStep if asked else SparkStep,
     )
     query >> linked(montage(), MontageLink())
     return linked(query, MontageLink())

@@ -53,26 +53,26 @@ GROWN = 2.0
 def calibrate_vectors(
     root: DataRoot,
     *,
-    k: int = options.K.default,
     recall: float = options.RECALL.default,
+    recall_at: int = options.RECALL_AT.default,
     seed: int = options.LSH_SEED.default,
     vectors: str = CURRENT,
 ) -> Calibration:
-    """Calibrate for assembled vectors, by name or those assembled last.
+    """Calibrate for assembled vectors, by name or those assembled last, for recall@``recall_at``.
 
-    The last choice, if it was made for the same model, k, recall and seed, is checked on a sample of these
+    The last choice, if it was made for the same model, recall@k and seed, is checked on a sample of these
     vectors and kept, so that pictures hashed by it stay as they are; it is made again only if it
     misses the recall or the pictures have become ``GROWN`` times more or fewer.
     ``seed`` draws the sample, the queries and the hash tables.
 
     Raises LookalikeError if no vectors were assembled, ``recall`` is not strictly between 0 and 1,
-    or k is out of range.
+    or ``recall_at`` is out of range.
     """
-    options.check_option(options.K, k)
+    options.check_option(options.RECALL_AT, recall_at)
     options.check_option(options.RECALL, recall)
     assembled = open_vectors(root, vectors)
     facts = assembled.description()
-    target = Target(fingerprint=facts["fingerprint"], k=k, target=recall, seed=seed)
+    target = Target(fingerprint=facts["fingerprint"], k=recall_at, target=recall, seed=seed)
     calibration = _checked_on(root, assembled.name, target) or _last_one_for(root, target)
     if calibration and calibration.is_checked(assembled.name):
         log.info(f"{calibration.folder} was already checked on these vectors")
@@ -218,14 +218,16 @@ def _log(calibration: Calibration, vectors: str, dimension: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = step_parser("python -m jobs.calibrate", __doc__, options.K, options.RECALL, options.LSH_SEED)
+    parser = step_parser(
+        "python -m jobs.calibrate", __doc__, options.RECALL, options.RECALL_AT, options.LSH_SEED
+    )
     add_name(parser, "--vectors", "the assembled vectors", CURRENT)
 
     def step(given: argparse.Namespace) -> dict[str, str]:
         calibration = calibrate_vectors(
             DataRoot.from_env(),
-            k=given.k,
             recall=given.recall,
+            recall_at=given.recall_at,
             seed=given.lsh_seed,
             vectors=given.vectors,
         )

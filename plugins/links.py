@@ -32,20 +32,25 @@ class BatchLink(MontageLink):
     name = "Answers"
 
 
+def built_by(ti_key: Any) -> str:
+    """The index version that the run of a task built."""
+    built = XCom.get_one(key="return_value", task_id="index", dag_id=ti_key.dag_id, run_id=ti_key.run_id)
+    return str(built["index_version"])
+
+
 class ReportLink(BaseOperatorLink):
     """Report: the page about the version that the run built."""
 
     name = "Report"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        built = XCom.get_one(key="return_value", task_id="index", dag_id=ti_key.dag_id, run_id=ti_key.run_id)
-        return page(f"versions/{built['index_version']}/report.html")
+        return page(f"versions/{built_by(ti_key)}/report.html")
 
 
 class GalleryLink(BaseOperatorLink):
-    """Gallery and publish: the gallery of the published version."""
+    """Gallery and publish: the pictures of the version that the run built."""
 
     name = "Gallery"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        return page("")
+        return page(f"?version={built_by(ti_key)}")

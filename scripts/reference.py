@@ -76,11 +76,12 @@ FORMATS = (
 
 
 def params() -> str:
-    """A table per section of each form."""
+    """A table of each form, or one per section."""
     blocks = ["### Similarity index"]
     own = [option for option in INDEX_OPTIONS if option not in QUERY_OPTIONS]
     for section in dict.fromkeys(option.section for option in own):
-        blocks += [f"**{section}**", _params(option for option in own if option.section == section)]
+        blocks += [f"**{section}**"] if section else []
+        blocks += [_params(option for option in own if option.section == section)]
     blocks += ["It also has the params of *Similarity query*, which its own query at the end uses."]
     blocks += ["### Similarity query", _params(QUERY_OPTIONS)]
     blocks += ["### Similarity batch", _params(BATCH_OPTIONS)]

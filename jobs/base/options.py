@@ -19,8 +19,9 @@ class Option:
     """None: the option may be left unset."""
     kind: type
     title: str
-    section: str
-    help: str = ""
+    section: str | None = None
+    """Where the form shows it; None: at its top, open."""
+    help: str
     choices: Mapping[str, str] | None = None
     """Allowed value -> what the form calls it."""
     minimum: float | None = None
@@ -36,6 +37,8 @@ class Option:
         return "--" + self.name.replace("_", "-")
 
 
+EXPERTS = "For experts: the defaults are good"
+
 SOURCE = Option(
     name="source",
     default="sample",
@@ -47,16 +50,16 @@ SOURCE = Option(
         "inbox": "The inbox alone",
     },
     title="Pictures",
-    section="Pictures",
-    help="What lies in the inbox, `inbox/` in the data root, is always taken in as well.",
+    help="Where the pictures come from. What lies in the inbox, `inbox/` in the data root, is always taken "
+    "in as well.",
 )
 FOLDER = Option(
     name="folder",
     default=None,
     kind=str,
     title="Folder",
-    section="Pictures",
-    help="For *a folder of my own*: its path on the machine that runs the tasks.",
+    help="Only for *a folder of my own*, and needed there: its path on the machine that runs the tasks, for "
+    "example `/home/me/pictures`; in containers it lies below `/pictures`.",
 )
 LABEL_RULE = Option(
     name="label_rule",
@@ -69,16 +72,16 @@ LABEL_RULE = Option(
         "none": "no labels",
     },
     title="Labels of my folder",
-    section="Pictures",
-    help="Where the labels of your folder come from.",
+    section=EXPERTS,
+    help="Only for *a folder of my own*: where the labels of its pictures come from.",
 )
 WITH_TEST = Option(
     name="with_test",
     default=False,
     kind=bool,
     title="Include the test split",
-    section="Pictures",
-    help="Stanford Cars: 8,041 more pictures, without labels.",
+    section=EXPERTS,
+    help="Only for Stanford Cars: take in its 8,041 test pictures as well, which have no labels.",
 )
 LIMIT = Option(
     name="limit",
@@ -86,9 +89,10 @@ LIMIT = Option(
     kind=int,
     minimum=1,
     maximum=10**9,
-    title="Limit",
-    section="Pictures",
-    help="Use only this many pictures of each split, the same ones every time. Empty: all.",
+    title="At most so many pictures",
+    section=EXPERTS,
+    help="Use only this many pictures of each split (training, test), the same ones every time: to try "
+    "something out quickly. Empty: all.",
 )
 MAX_QUARANTINED = Option(
     name="max_quarantined",
@@ -97,8 +101,9 @@ MAX_QUARANTINED = Option(
     minimum=0,
     maximum=1,
     title="Quarantined at most",
-    section="Pictures",
-    help="Share of unusable pictures above which the run fails.",
+    section=EXPERTS,
+    help="The run fails if a larger share of the pictures than this can't be used, since then something is "
+    "wrong with all of them. 0.2 is a fifth.",
 )
 MIN_MATCHED = Option(
     name="min_matched",
@@ -107,7 +112,7 @@ MIN_MATCHED = Option(
     minimum=0,
     maximum=1,
     title="Labels that fit at least",
-    section="Pictures",
+    section=EXPERTS,
     help="Share of the label file's rows, or of the pictures, that have to find a partner; below both, "
     "or if no row labels a picture, the run fails. With 0 it doesn't. In the inbox labels may land first.",
 )
@@ -118,7 +123,7 @@ MAX_REMOVED = Option(
     minimum=0,
     maximum=1,
     title="Removed at most",
-    section="Pictures",
+    section=EXPERTS,
     help="Share of the published pictures that may be gone, for example because a disk is not mounted, above "
     "which the run fails; so it does if a whole split is gone. With 1 everything may go. "
     "Runs that nobody started use 0.5.",
@@ -128,7 +133,7 @@ REPLACE = Option(
     default=False,
     kind=bool,
     title="Replace an index of other pictures",
-    section="Pictures",
+    section=EXPERTS,
     help="Publish even if the published index is of another source or folder. That of the sample and that of "
     "the inbox alone are replaced without it.",
 )
@@ -138,8 +143,8 @@ WEIGHTS = Option(
     kind=str,
     examples=("imagenet", "random"),
     title="Weights",
-    section="Embedding",
-    help="`imagenet`, `random`, or the path of a ResNet-18 state dict.",
+    help="What the network has learned: `imagenet` (downloaded once), the path of a ResNet-18 state dict, or "
+    "`random`, which compares only colours and shapes.",
 )
 GEOMETRY = Option(
     name="geometry",
@@ -151,8 +156,8 @@ GEOMETRY = Option(
         "pad": "pad: the whole picture, with a grey border",
     },
     title="Geometry",
-    section="Embedding",
-    help="How a picture of any size becomes the square that is embedded.",
+    section=EXPERTS,
+    help="How a picture of any proportions becomes the square that the network sees.",
 )
 PRECISION = Option(
     name="precision",
@@ -160,8 +165,9 @@ PRECISION = Option(
     kind=str,
     choices={"fp32": "fp32", "bf16": "bf16: twice as fast, slightly less exact"},
     title="Precision",
-    section="Embedding",
-    help="`bf16` is twice as fast on processors that have it and keeps 97 % of the five nearest neighbours.",
+    section=EXPERTS,
+    help="How exactly the network computes. `bf16` is twice as fast on processors that have it and finds "
+    "97 % of the same five neighbours.",
 )
 ENGINE = Option(
     name="engine",
@@ -169,8 +175,9 @@ ENGINE = Option(
     kind=str,
     choices={"local": "local: the machine that runs the task", "spark": "spark: the cluster"},
     title="Embed on",
-    section="Embedding",
-    help="Where pictures are embedded; `spark` is the cluster of the Spark connection.",
+    section=EXPERTS,
+    help="Where pictures are embedded, which is turned into numbers by the network: on the machine that runs "
+    "the task, or on the cluster of the Spark connection.",
 )
 RUNTIME = Option(
     name="runtime",
@@ -182,7 +189,7 @@ RUNTIME = Option(
         "torch": "torch: plain PyTorch",
     },
     title="Runtime",
-    section="Embedding",
+    section=EXPERTS,
     help="What computes the embeddings; it affects only their last digits.",
 )
 FORMAT = Option(
@@ -191,8 +198,8 @@ FORMAT = Option(
     kind=str,
     choices={"parquet": "parquet", "csv": "csv"},
     title="Read embeddings from",
-    section="Embedding",
-    help="What Spark reads the embeddings from; both hold the same values.",
+    section=EXPERTS,
+    help="Which of the two files of embeddings Spark reads; both hold the same values.",
 )
 RECALL = Option(
     name="recall",
@@ -201,9 +208,21 @@ RECALL = Option(
     minimum=0,
     maximum=1,
     exclusive=True,
-    title="Recall",
-    section="LSH",
-    help="Share of the true nearest neighbours to find. An index below it is not published.",
+    title="Recall to reach",
+    section=EXPERTS,
+    help="The share of the true nearest neighbours that a search must find, on average. An index that finds "
+    "fewer is not published.",
+)
+RECALL_AT = Option(
+    name="recall_at",
+    default=5,
+    kind=int,
+    minimum=1,
+    maximum=100,
+    title="Recall of so many neighbours",
+    section=EXPERTS,
+    help="How many nearest neighbours the recall is about: 5 for recall@5. The index is calibrated and "
+    "measured for that many; you may ask it for any number.",
 )
 BUCKET_LENGTH = Option(
     name="bucket_length",
@@ -212,8 +231,8 @@ BUCKET_LENGTH = Option(
     minimum=0,
     exclusive=True,
     title="Bucket length",
-    section="LSH",
-    help="Width of a hash bucket; vectors have length 1. Empty: chosen by calibration.",
+    section=EXPERTS,
+    help="The width of the hash buckets; vectors have length 1. Empty: chosen so that the recall is reached.",
 )
 NUM_HASH_TABLES = Option(
     name="num_hash_tables",
@@ -222,8 +241,9 @@ NUM_HASH_TABLES = Option(
     minimum=1,
     maximum=512,
     title="Hash tables",
-    section="LSH",
-    help="Empty: chosen by calibration.",
+    section=EXPERTS,
+    help="How often each vector is hashed: more find more and take more room. Empty: chosen so that the "
+    "recall is reached.",
 )
 CANDIDATES = Option(
     name="candidates",
@@ -231,9 +251,10 @@ CANDIDATES = Option(
     kind=int,
     minimum=1,
     maximum=10**9,
-    title="Candidates",
-    section="LSH",
-    help="How many pictures a query re-ranks by exact distance. Empty: as many as the recall needs.",
+    title="Candidates that are re-ranked",
+    section=EXPERTS,
+    help="How many pictures, the best by their hashes, a search compares by their exact distance. Empty: as "
+    "many as the recall needs.",
 )
 LSH_SEED = Option(
     name="lsh_seed",
@@ -242,16 +263,17 @@ LSH_SEED = Option(
     minimum=0,
     maximum=2**32 - 1,
     title="Seed of the hash tables",
-    section="LSH",
-    help="Draws the hash tables, and the pictures that calibrate and measure them.",
+    section=EXPERTS,
+    help="A starting point for chance: it draws the hash tables, and the pictures that calibrate and measure "
+    "them.",
 )
 QUERY = Option(
     name="query",
     default="random",
     kind=str,
     title="Query picture",
-    section="Query",
-    help="`random`, or the id, file name or path of a picture.",
+    help="The picture whose look-alikes are shown at the end: `random`, or the id, the file name or the path "
+    "of one.",
 )
 K = Option(
     name="k",
@@ -260,7 +282,6 @@ K = Option(
     minimum=1,
     maximum=100,
     title="Neighbours",
-    section="Query",
     help="How many look-alikes to find.",
 )
 METHOD = Option(
@@ -272,9 +293,9 @@ METHOD = Option(
         "exact": "exact: every picture compared",
         "stock": "stock: Spark's approxNearestNeighbors as it is",
     },
-    title="Search",
-    section="Query",
-    help="How to search.",
+    title="How to search",
+    section=EXPERTS,
+    help="How neighbours are searched for; the first is the fastest.",
 )
 SEED = Option(
     name="seed",
@@ -283,31 +304,29 @@ SEED = Option(
     minimum=0,
     maximum=2**32 - 1,
     title="Seed of the random query",
-    section="Query",
-    help="The same seed draws the same picture from the same index.",
+    section=EXPERTS,
+    help="For the query `random`: the same number draws the same picture from the same index.",
 )
 OVERLAP = Option(
     name="overlap",
     default=False,
     kind=bool,
     title="Compare with exact search",
-    section="Query",
-    help="Also search exactly, and report the share of the exact answer that was found.",
+    section=EXPERTS,
+    help="Also compare every picture, and say which share of the true neighbours was found.",
 )
 QUESTIONS = Option(
     name="questions",
     default=None,
     kind=str,
     title="Pictures to ask about",
-    section="Batch",
-    help="A folder of pictures, or a CSV file with a column `path` or `id`.",
+    help="The path of a folder of pictures, or of a CSV file with a column `path` or `id`.",
 )
 CLASS_NAME = Option(
     name="class_name",
     default=None,
     kind=str,
     title="Or a class",
-    section="Batch",
     help="Ask about every picture of this class of the index instead.",
 )
 KEEP_VERSIONS = Option(
@@ -317,7 +336,6 @@ KEEP_VERSIONS = Option(
     minimum=1,
     maximum=10_000,
     title="Index versions",
-    section="Housekeeping",
     help="How many of the last published versions to keep. The current one and the last one built stay.",
 )
 KEEP_DAYS = Option(
@@ -327,7 +345,6 @@ KEEP_DAYS = Option(
     minimum=1,
     maximum=36_500,
     title="Days",
-    section="Housekeeping",
     help="How long to keep answers, the photos that they name, and Spark's event logs.",
 )
 DRY_RUN = Option(
@@ -335,16 +352,16 @@ DRY_RUN = Option(
     default=False,
     kind=bool,
     title="Only say what would go",
-    section="Housekeeping",
     help="Nothing is removed; the task's log lists what would be.",
 )
 
 QUERY_OPTIONS = (QUERY, K, METHOD, SEED, OVERLAP)
 INDEX_OPTIONS = (
-    *(SOURCE, FOLDER, LABEL_RULE, WITH_TEST, LIMIT, MAX_QUARANTINED, MIN_MATCHED, MAX_REMOVED, REPLACE),
-    *(WEIGHTS, GEOMETRY, PRECISION, ENGINE, RUNTIME, FORMAT),
-    *(RECALL, BUCKET_LENGTH, NUM_HASH_TABLES, CANDIDATES, LSH_SEED),
-    *QUERY_OPTIONS,
+    *(SOURCE, FOLDER, WEIGHTS, QUERY, K),
+    *(LABEL_RULE, WITH_TEST, LIMIT, MAX_QUARANTINED, MIN_MATCHED, MAX_REMOVED, REPLACE),
+    *(GEOMETRY, PRECISION, ENGINE, RUNTIME, FORMAT),
+    *(RECALL, RECALL_AT, BUCKET_LENGTH, NUM_HASH_TABLES, CANDIDATES, LSH_SEED),
+    *(METHOD, SEED, OVERLAP),
 )
 BATCH_OPTIONS = (QUESTIONS, CLASS_NAME, K)
 HOUSEKEEPING_OPTIONS = (KEEP_VERSIONS, KEEP_DAYS, DRY_RUN)

@@ -38,6 +38,9 @@ def published_settings(root: DataRoot) -> Settings | None:
             check_option(known[name], value)
     except LookalikeError as error:
         raise LookalikeError(f"{file} is corrupt: {error}") from error
+    # Until 0.1, k was both.
+    if "k" in params:
+        params.setdefault("recall_at", params["k"])
     return {**settings, "params": params}
 
 

@@ -15,11 +15,19 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import RetryAction
-from airflow.sdk.exceptions import AirflowException, ParamValidationError
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException, ParamValidationError
 
 from dags.similarity_index import NIGHTLY
-from dags.wiring import RESULT, RETRY_IF_IT_MAY_HELP, refuse_unknown_params, submission_folder
+from dags.wiring import (
+    RESULT,
+    RETRY_IF_IT_MAY_HELP,
+    SparkStep,
+    refuse_unknown_params,
+    say_why,
+    submission_folder,
+)
 from jobs.base.errors import KilledError, LookalikeError, UnreachableError
+from jobs.base.options import EXPERTS
 from jobs.housekeeping import housekeep
 from jobs.store.root import PROJECT
 from tests.support.dags import TASKS
@@ -49,10 +57,10 @@ def test_every_dag_is_described_tagged_and_bounded(dagbag: DagBag, dag_id: str) 
     dag = dagbag.dags[dag_id]
     assert dag.doc_md
     assert "lookalike" in dag.tags
-    assert all(task.execution_timeout for task in dag.tasks)
+    assert all(task.execution_timeout and task.doc_md for task in dag.tasks)
     for name, param in dag.params.dump().items():
         schema = dag.params.get_param(name).schema
-        assert schema.get("title"), f"param {name} has no title"
+        assert schema.get("title") and schema.get("description_md"), name
         assert param is not None or "null" in schema["type"]
 
 
@@ -154,6 +162,29 @@ def test_a_spark_step_that_ends_without_a_sentence_may_be_tried_again() -> None:
     }
     again, never = RetryAction.RETRY, RetryAction.FAIL
     assert list(actions.values()) == [again, again, again, never, never]
+
+
+def test_only_a_run_that_a_person_started_asks_about_a_picture(dagbag: DagBag) -> None:
+    step: Any = dagbag.dags["similarity_index"].get_task("query")
+    for started in ("scheduled", "asset_triggered"):
+        with pytest.raises(AirflowSkipException, match="Nobody asked about a picture"):
+            step.execute({"dag_run": SimpleNamespace(run_type=started)})
+    # Whoever triggers the other DAG asks, be it by a DAG of their own.
+    other: Any = dagbag.dags["similarity_query"].get_task("query")
+    assert type(other) is SparkStep
+
+
+def test_the_form_shows_first_what_nearly_everybody_needs(dagbag: DagBag) -> None:
+    params = dagbag.dags["similarity_index"].params
+    sections = {name: params.get_param(name).schema.get("section") for name in params}
+    assert list(sections)[:5] == ["source", "folder", "weights", "query", "k"]
+    assert list(sections.values()) == [None] * 5 + [EXPERTS] * (len(sections) - 5)
+
+
+def test_a_failed_task_ends_with_its_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    context: Any = {"exception": UnreachableError("its host can't be reached: try again later.")}
+    say_why(context)
+    assert caplog.messages == ["error: its host can't be reached: try again later."]
 
 
 def test_spark_steps_are_given_the_names_they_work_on(dagbag: DagBag) -> None:

@@ -16,8 +16,8 @@ from jobs.base.options import BATCH_OPTIONS, HOUSEKEEPING_OPTIONS, INDEX_OPTIONS
 from jobs.store.root import PROJECT
 from scripts import reference
 
-IN_TWO_STEPS = {"k": ["calibrate", "query", "batch"], "max_quarantined": ["catalog", "embed"]}
-"""An index is calibrated for k and asked for k, once or in a batch; catalog and embed both quarantine.
+IN_TWO_STEPS = {"k": ["query", "batch"], "max_quarantined": ["catalog", "embed"]}
+"""An index is asked for k, once or in a batch; catalog and embed both quarantine.
 Any other has one step."""
 
 OPTIONS = {value.name: value for value in vars(options).values() if isinstance(value, Option)}

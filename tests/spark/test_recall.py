@@ -294,7 +294,7 @@ def test_a_calibration_is_made_once_for_equal_input(root: DataRoot) -> None:
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"recall": 1.0}, "recall is 1.0: give a number"), ({"k": 0}, "k is 0: give 1 to 100")],
+    [({"recall": 1.0}, "recall is 1.0: give a number"), ({"recall_at": 0}, "recall_at is 0: give 1 to 100")],
 )
 def test_senseless_targets_are_one_sentence(root: DataRoot, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(LookalikeError, match=sentence):

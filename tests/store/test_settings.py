@@ -24,6 +24,14 @@ def test_settings_that_were_written_are_read(tmp_path: Path) -> None:
         assert published_settings(root) == settings
 
 
+def test_an_earlier_release_counted_the_recall_among_as_many_as_were_asked_for(tmp_path: Path) -> None:
+    root = DataRoot(tmp_path)
+    params = {name: value for name, value in DEFAULTS.items() if name != "recall_at"}
+    write_settings(root, {"params": {**params, "k": 7}})
+    settings = published_settings(root)
+    assert settings and settings["params"] == {**DEFAULTS, "k": 7, "recall_at": 7}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
