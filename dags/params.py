@@ -18,7 +18,8 @@ def param(option: Option) -> Param:
     schema: dict[str, Any] = {
         "type": ["null", kind] if option.default is None else kind,
         "title": option.title,
-        "description_md": option.help,
+        # In Airflow's form, letters of code are so large that they cover the line above.
+        "description_md": option.help.replace("`", "**"),
     }
     if option.section:
         schema["section"] = option.section

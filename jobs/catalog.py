@@ -29,6 +29,7 @@ from jobs.store.catalog import (
     LABELS_TOLD,
     PASSED_OVER,
     PASSED_OVER_COLUMNS,
+    UNMATCHED_ROWS,
     Row,
     check_quarantine,
     csv_of,
@@ -202,7 +203,7 @@ def _findings(rows: list[Row], joins: dict[str, Join]) -> tuple[dict[str, int], 
     unmatched_files = [(name, file) for name, join in joins.items() for file in join.unmatched_files]
     duplicates = _duplicates(rows)
     beside = {
-        "unmatched_rows.csv": csv_of(
+        UNMATCHED_ROWS: csv_of(
             ("split", "row", "image", "label", "reason"),
             ((name, *_cells(row)) for name, row in unmatched_rows),
         ),

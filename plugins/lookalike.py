@@ -8,12 +8,14 @@ from plugins.database_away import DatabaseAway
 from plugins.links import PREFIX
 from plugins.login_first import LoginFirst
 from plugins.pages.app import app
+from plugins.with_slash import WithSlash
 
 
 class LookalikePlugin(AirflowPlugin):
     name = "lookalike"
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Lookalike"}]  # noqa: RUF012
     fastapi_root_middlewares = [  # noqa: RUF012
+        {"middleware": WithSlash, "name": "With its slash"},
         {"middleware": LoginFirst, "name": "Login first"},
         {"middleware": DatabaseAway, "name": "Database away"},
     ]

@@ -1,9 +1,10 @@
-"""Text that people read: the name of a picture, and characters that are safe to show."""
+"""Text that people read: the name of a picture, shares, and characters that are safe to show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from unicodedata import normalize
 
@@ -44,3 +45,17 @@ def plain(text: str) -> str:
     be written as UTF-8.
     """
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def percent(share: float, down: bool = False) -> str:
+    """A share as people write it: ``0.58 %``, ``95.9 %``.
+
+    ``down`` never rounds up, so that a recall can't seem to reach a target that it misses.
+    """
+    # As a decimal: in binary 100 times 0.57 is a little less than 57, which rounded down is 56.9 %.
+    hundred = 100 * Decimal(repr(float(share)))
+    digits = 1 if hundred >= 1 or hundred <= 0 else 1 - hundred.adjusted()
+    down = down or Decimal("99.9") < hundred < 100
+    step = Decimal(1).scaleb(-digits)
+    text = f"{hundred.quantize(step, ROUND_FLOOR if down else ROUND_HALF_EVEN):f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + "\N{NO-BREAK SPACE}%"

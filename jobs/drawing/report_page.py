@@ -12,9 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from jobs.base.text import name_of, plain
+from jobs.base.text import name_of, percent, plain
 from jobs.drawing.report_plots import plots
-from jobs.drawing.svg import PALETTE, percent
+from jobs.drawing.svg import PALETTE
 
 SIDE = 112
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

@@ -9,8 +9,9 @@ from typing import Any
 import matplotlib
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
+from jobs.base.text import percent
 from jobs.drawing.palette import CARD, INK, OTHER, QUERY, QUIET, SAME, WRONG
-from jobs.drawing.svg import BOTTOM, STYLE, TOP, new_axes, note, percent, percents, svg
+from jobs.drawing.svg import BOTTOM, STYLE, TOP, new_axes, note, percents, svg
 
 
 def plots(report: dict[str, Any]) -> dict[str, str]:

@@ -6,7 +6,6 @@ import html
 import io
 import re
 from collections.abc import Sequence
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,6 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from jobs.base.text import percent
 from jobs.drawing.palette import CARD, GROUND, INK, OTHER, QUERY, QUIET, SAME, WRONG
 
 WIDTH = 620
@@ -50,20 +50,6 @@ STYLE: dict[Any, Any] = {
     "xtick.labelcolor": QUIET,
     "ytick.labelcolor": QUIET,
 }
-
-
-def percent(share: float, down: bool = False) -> str:
-    """A share as people write it: ``0.58 %``, ``95.9 %``.
-
-    ``down`` never rounds up, so that a recall can't seem to reach a target that it misses.
-    """
-    # As a decimal: in binary 100 times 0.57 is a little less than 57, which rounded down is 56.9 %.
-    hundred = 100 * Decimal(repr(float(share)))
-    digits = 1 if hundred >= 1 or hundred <= 0 else 1 - hundred.adjusted()
-    down = down or Decimal("99.9") < hundred < 100
-    step = Decimal(1).scaleb(-digits)
-    text = f"{hundred.quantize(step, ROUND_FLOOR if down else ROUND_HALF_EVEN):f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) + "\N{NO-BREAK SPACE}%"
 
 
 def new_axes(height: int, left: int = LEFT, right: int = RIGHT) -> Axes:

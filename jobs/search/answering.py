@@ -18,6 +18,7 @@ from jobs.search.opened import open_for_search
 from jobs.store.answers import Answer, Caption, Neighbour, SearchedIndex
 from jobs.store.gallery import Gallery, Row, connect, readable_gallery
 from jobs.store.manifest import Manifest, Recall
+from jobs.store.reports import Scale, scale_of
 from jobs.store.versions import Index
 
 NO_HASHES = "The index has no hashes, because its pictures are few or all alike, so the search is exact."
@@ -43,6 +44,8 @@ class Found(TypedDict):
     """How many the version holds."""
     recall: Recall
     """As it was measured on the version, of ``sketch``; that of ``exact`` is 1."""
+    scale: Scale | None
+    """What distances mean in the version; None if it has no report."""
     milliseconds: dict[str, float]
     """By stage."""
 
@@ -66,6 +69,7 @@ class OpenVersion:
     def __init__(self, index: Index) -> None:
         self.index = index
         self.manifest: Manifest = index.manifest()
+        self.scale = scale_of(index)
         self.opened = open_for_search(index)
         with readable_gallery(index):
             # Opened once, so that it can be read after the version was removed.
@@ -135,6 +139,7 @@ class OpenVersion:
             version=self.index.version,
             pictures=self.manifest["images"],
             recall=self.manifest["recall"],
+            scale=self.scale,
             milliseconds=stages,
         )
 
@@ -160,6 +165,7 @@ class OpenVersion:
             version=self.index.version,
             pictures=self.manifest["images"],
             recall=self.manifest["recall"],
+            scale=self.scale,
             milliseconds=stages,
         )
 

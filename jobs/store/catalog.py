@@ -49,7 +49,11 @@ SCHEMA = pa.schema(
 content hash, null if a file could not be read. A file whose ``stamp`` is the same is not read again."""
 
 LABELS_TOLD = "labels.txt"
+"""What people should know of how labels were found, a sentence a line."""
 PASSED_OVER = "passed_over.csv"
+"""What was not taken in, by kind, with what to do; links to folders by name."""
+UNMATCHED_ROWS = "unmatched_rows.csv"
+"""Rows of label files that name no picture that is there."""
 PASSED_OVER_COLUMNS = ("split", "what", "count", "what to do")
 
 Row = dict[str, Any]
@@ -71,16 +75,6 @@ def catalog_file(root: DataRoot, name: str = CURRENT) -> Path:
 def quarantine_file(root: DataRoot) -> Path:
     """CSV: path, reason and split of every quarantined file of the last catalog."""
     return root.catalog / QUARANTINED
-
-
-def passed_over_file(root: DataRoot) -> Path:
-    """CSV: what the last catalog did not take in, by kind, with what to do; links to folders by name."""
-    return root.catalog / PASSED_OVER
-
-
-def labels_told_file(root: DataRoot) -> Path:
-    """Text: what people should know of how labels were found, a sentence a line."""
-    return root.catalog / LABELS_TOLD
 
 
 def catalog_folder(root: DataRoot, name: str = CURRENT) -> Path:

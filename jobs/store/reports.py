@@ -15,6 +15,7 @@ from jobs.store.manifest import Lsh, Recall
 from jobs.store.versions import Index
 
 FORMAT = 2
+REMEDY = "run the step report again"
 
 
 class Report(TypedDict):
@@ -47,13 +48,30 @@ def write_report_document(index: Index, report: Mapping[str, Any]) -> None:
 
 def check_report(index: Index) -> None:
     """Raises LookalikeError if the page or what it shows is missing, corrupt or of another format."""
-    remedy = "run the step report again"
     if not (index.report_file.is_file() and index.report_file.stat().st_size):
-        raise LookalikeError(f"{index.report_file} is missing: {remedy}.")
+        raise LookalikeError(f"{index.report_file} is missing: {REMEDY}.")
     try:
-        read_document(_file(index), Report, FORMAT, remedy)
+        read_document(_file(index), Report, FORMAT, REMEDY)
     except FileNotFoundError as error:
-        raise LookalikeError(f"{_file(index)} is missing: {remedy}.") from error
+        raise LookalikeError(f"{_file(index)} is missing: {REMEDY}.") from error
+
+
+class Scale(TypedDict):
+    """What distances mean in one version: medians of what the report measured."""
+
+    neighbour: float
+    """From a picture to its nearest neighbours."""
+    random: float
+    """Between two random pictures."""
+
+
+def scale_of(index: Index) -> Scale | None:
+    """None if the version has no report that can be read."""
+    try:
+        distances = read_document(_file(index), Report, FORMAT, REMEDY)["distances"]
+    except (FileNotFoundError, LookalikeError):
+        return None
+    return Scale(neighbour=distances["median_neighbour"], random=distances["median_random"])
 
 
 def _file(index: Index) -> Path:

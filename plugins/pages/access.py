@@ -9,7 +9,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from fastapi import Depends, Header, HTTPException
 
-INDEX_DAG, QUERY_DAG, BATCH_DAG = "similarity_index", "similarity_query", "similarity_batch"
+DAGS = INDEX_DAG, QUERY_DAG, BATCH_DAG = "similarity_index", "similarity_query", "similarity_batch"
 
 READ = [Depends(requires_access_dag("GET", DagAccessEntity.RUN, dag)) for dag in (INDEX_DAG, QUERY_DAG)]
 """To see anything, even icons; without a login the answer is 401 for every address."""
@@ -34,12 +34,22 @@ EDIT = [Depends(requires_access_dag("PUT", param_dag_id=INDEX_DAG)), Depends(fro
 """To make another version current."""
 
 
-def may_ask(user: GetUserDep) -> bool:
-    """Whether the pages show what uploads and triggers."""
-    allowed: Any = get_auth_manager().is_authorized_dag(
-        method="POST", access_entity=DagAccessEntity.RUN, details=DagDetails(id=QUERY_DAG), user=user
+def _may_trigger(dag: str, user: Any) -> bool:
+    return bool(
+        get_auth_manager().is_authorized_dag(
+            method="POST", access_entity=DagAccessEntity.RUN, details=DagDetails(id=dag), user=user
+        )
     )
-    return bool(allowed)
+
+
+def may_ask(user: GetUserDep) -> bool:
+    """Whether the pages show what uploads and searches."""
+    return _may_trigger(QUERY_DAG, user)
+
+
+def may_build(user: GetUserDep) -> bool:
+    """Whether the pages show what starts a run that builds an index."""
+    return _may_trigger(INDEX_DAG, user)
 
 
 def may_edit(user: GetUserDep) -> bool:

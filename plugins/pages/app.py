@@ -20,15 +20,28 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from jobs.base.atomic import in_use
 from jobs.base.errors import LookalikeError
-from jobs.base.text import name_of, plain
+from jobs.base.text import name_of, percent, plain
 from jobs.publish import publish
 from jobs.store.answers import ANSWER, MONTAGE, QUERY_PICTURE
 from jobs.store.batches import BATCH, REFUSED, SHEET, TABLE, first_answers, first_refused, read_batch
-from jobs.store.gallery import ALL, open_gallery
+from jobs.store.catalog import PASSED_OVER, QUARANTINED, UNMATCHED_ROWS
+from jobs.store.gallery import ALL, Row, open_gallery
+from jobs.store.reports import scale_of
 from jobs.store.root import CURRENT, DataRoot, resized_file
 from jobs.store.versions import Index, name_index
-from plugins.pages import door, shelf
-from plugins.pages.access import ASK, BATCH_DAG, EDIT, INDEX_DAG, QUERY_DAG, READ, may_ask, may_edit
+from plugins.pages import door, login, originals, shelf
+from plugins.pages.access import (
+    ASK,
+    BATCH_DAG,
+    DAGS,
+    EDIT,
+    INDEX_DAG,
+    QUERY_DAG,
+    READ,
+    may_ask,
+    may_build,
+    may_edit,
+)
 from plugins.pages.uploads import receive
 
 HERE = Path(__file__).parent
@@ -37,6 +50,8 @@ STATIC = {
     "theme.js": "text/javascript",
     "pages.js": "text/javascript",
     "find.js": "text/javascript",
+    "run.js": "text/javascript",
+    "runs.js": "text/javascript",
     "icon.svg": "image/svg+xml",
     "icon-dark.svg": "image/svg+xml",
 }
@@ -47,6 +62,9 @@ POLICY = (
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'self'"
 )
+ORIGINAL_POLICY = "default-src 'none'; sandbox; frame-ancestors 'self'"
+UNLABELLED = " "
+"""In an address, as a class: the pictures without one. Names of classes have no spaces around them."""
 COUNTS = (5, 10, 20, 50, 100)
 """Of neighbours that Find offers."""
 SHOWN = 100
@@ -66,6 +84,7 @@ app = FastAPI(
 )
 Root = Annotated[DataRoot, Depends(DataRoot.from_env)]
 Ask = Annotated[bool, Depends(may_ask)]
+Build = Annotated[bool, Depends(may_build)]
 
 environment = Environment(
     loader=FileSystemLoader(HERE),
@@ -79,7 +98,9 @@ environment.filters |= {
     "file": lambda path: Path(path).name,
     "plain": plain,
     "count": lambda number: f"{number:,}",
-    "percent": lambda share: f"{100 * share:.3g} %",
+    "percent": percent,
+    "down": lambda share: percent(share, down=True),
+    "distance": lambda distance: f"{distance:.3f}",
 }
 
 
@@ -112,6 +133,8 @@ def tell(request: Request, error: LookalikeError) -> Response:
 async def refuse(request: Request, error: StarletteHTTPException) -> Response:
     if _is_api(request):
         return door.problem(error.status_code, str(error.detail), dict(error.headers or {}))
+    if error.status_code == 401 and "text/html" in request.headers.get("accept", ""):
+        return login.first(request)
     return await http_exception_handler(request, error)
 
 
@@ -122,7 +145,13 @@ def _is_api(request: Request) -> bool:
 def _page(request: Request, template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
     base = request.scope["root_path"]
     # Airflow itself is served one level above us.
-    values |= {"base": base, "airflow": base.rpartition("/")[0], "query_dag": QUERY_DAG}
+    values |= {
+        "base": base,
+        "airflow": base.rpartition("/")[0],
+        "query_dag": QUERY_DAG,
+        "index_dag": INDEX_DAG,
+    }
+    values = {"model": None, "may_build": False, **values}
     return HTMLResponse(environment.get_template(template).render(values), status)
 
 
@@ -130,55 +159,95 @@ def _page(request: Request, template: str, status: int = 200, /, **values: Any) 
 def gallery(
     request: Request,
     root: Root,
-    class_: Annotated[int, Query(alias="class", ge=0)] = ALL,
+    build: Build,
+    class_: Annotated[str, Query(alias="class", max_length=4096)] = "",
     folded: bool = False,
     page: Annotated[int, Query(ge=1, le=10**9)] = 1,
     version: str = CURRENT,
 ) -> Response:
+    if version == CURRENT and shelf.is_empty(root):
+        return _page(request, "empty.html", 404, here="gallery", may_build=build)
     index = name_index(root, version)
     with open_gallery(index) as opened:
-        shown, classes = opened.page(class_, folded, page, PAGE), opened.classes()
+        classes = opened.classes()
+        shown = opened.page(_class_number(classes, class_, index), folded, page, PAGE)
 
-    def link(number: int) -> str:
-        number = min(max(number, 1), shown.pages)
-        query = {"class": class_, "folded": int(folded), "page": number, "version": version}
-        return "?" + urlencode(query)
+    def link(number: int) -> str | None:
+        query = {"class": class_, "folded": int(folded), "page": number, "version": index.version}
+        return "?" + urlencode(query) if 1 <= number <= shown.pages else None
 
     return _page(
         request,
         "gallery.html",
         here="gallery",
         index=index,
-        version=version,
+        model=shelf.manifest(index)["model"],
+        is_current=shelf.is_current(root, index),
         shown=shown,
+        all=shelf.manifest(index)["images"],
         classes=classes,
         chosen=class_,
+        unlabelled=UNLABELLED,
         folded=folded,
         first=PAGE * (shown.number - 1) + 1,
-        link=link,
+        before=link(shown.number - 1),
+        after=link(shown.number + 1),
     )
+
+
+def _class_number(classes: list[Row], name: str, index: Index) -> int:
+    if not name:
+        return ALL
+    wanted = None if name == UNLABELLED else name
+    for row in classes:
+        if row["class"] != ALL and row["name"] == wanted:
+            return int(row["class"])
+    what = "no picture without a label" if wanted is None else f"no class {name!r}"
+    raise LookalikeError(f"Index {index.version} holds {what}: choose another.")
 
 
 @app.get("/pictures/{id_}")
 def picture(request: Request, root: Root, id_: str, ask: Ask, version: str = CURRENT) -> Response:
     index = name_index(root, version)
     with open_gallery(index) as opened:
-        row = opened.picture(id_)
-        if not row:
-            raise LookalikeError(f"Index {index.version} holds no such picture: it may have been removed.")
+        row = _picture(opened.picture(id_), index)
         neighbours, alike, copies = opened.neighbours(row), opened.alike(row, PAGE), opened.copies(row)
     return _page(
         request,
         "picture.html",
         here="gallery",
         index=index,
-        version=version,
+        model=shelf.manifest(index)["model"],
+        is_current=shelf.is_current(root, index),
         picture=row,
+        class_name=row["class_name"] or row["label"],
+        file=originals.facts(row["path"]),
+        scale=scale_of(index),
         neighbours=neighbours,
         alike=alike,
         copies=copies,
         may_ask=ask,
     )
+
+
+def _picture(row: Row | None, index: Index) -> Row:
+    if row is None:
+        raise LookalikeError(f"Index {index.version} holds no such picture: it may have been removed.")
+    return row
+
+
+@app.get("/versions/{version}/pictures/{id_}/original")
+def original(root: Root, version: str, id_: str) -> Response:
+    """The file itself in its own proportions or, where browsers can't show it, its resized copy."""
+    index = name_index(root, version)
+    with open_gallery(index) as opened:
+        row = _picture(opened.picture(id_), index)
+    if found := originals.original(row["path"], id_):
+        content, kind = found
+        return Response(
+            content, media_type=kind, headers={**FOR_EVER, "Content-Security-Policy": ORIGINAL_POLICY}
+        )
+    return picture_file(root, version, id_)
 
 
 @app.get("/versions/{version}/pictures/{id_}.jpg")
@@ -201,14 +270,22 @@ def _has(index: Index, id_: str) -> bool:
 
 @app.get("/find")
 def find(
-    request: Request, root: Root, ask: Ask, picture: Annotated[str, Query(pattern="^[0-9a-f]{32}$|^$")] = ""
+    request: Request,
+    root: Root,
+    ask: Ask,
+    build: Build,
+    picture: Annotated[str, Query(pattern="^[0-9a-f]{32}$|^$")] = "",
 ) -> Response:
     """The live search. A link to an uploaded picture keeps it for another day."""
+    if shelf.is_empty(root):
+        return _page(request, "empty.html", 404, here="find", may_build=build)
     if picture:
         in_use(root.uploads / picture)
-    with open_gallery(name_index(root)) as opened:
+    index = name_index(root)
+    with open_gallery(index) as opened:
         classes = [row["name"] for row in opened.classes() if row["name"]]
-    return _page(request, "find.html", here="find", may_ask=ask, classes=classes, counts=COUNTS)
+    model = shelf.manifest(index)["model"]
+    return _page(request, "find.html", here="find", may_ask=ask, model=model, classes=classes, counts=COUNTS)
 
 
 @app.post("/uploads", dependencies=ASK)
@@ -219,8 +296,18 @@ async def upload(request: Request, root: Root) -> dict[str, str]:
 
 @app.get("/runs")
 def runs(request: Request, root: Root, edit: Annotated[bool, Depends(may_edit)]) -> Response:
+    """The versions; the browser asks Airflow for the runs that whoever is logged in may see."""
     versions, problems = shelf.versions(root)
-    return _page(request, "runs.html", here="runs", versions=versions, problems=problems, may_edit=edit)
+    return _page(
+        request,
+        "runs.html",
+        here="runs",
+        dags=DAGS,
+        versions=versions,
+        by_run={row["run"]: row["version"] for row in versions if row["run"]},
+        problems=problems,
+        may_edit=edit,
+    )
 
 
 @app.get("/runs/{run}")
@@ -230,17 +317,45 @@ def run(request: Request, root: Root, run: str, dag_id: str = QUERY_DAG) -> Resp
         return _batch(request, root, run)
     ours = dag_id in (INDEX_DAG, QUERY_DAG)
     answer = shelf.answer(root, run) if ours else None
-    # An answer may outlive the version that gave it, and with that the pages of its pictures.
-    there = bool(answer and name_index(root, answer["index"]["version"]).manifest_file.is_file())
-    values = {"run": run, "dag_id": dag_id, "ours": ours, "answer": answer, "there": there}
-    return _page(request, "run.html", here="runs", **values)
+    if not answer:
+        return _progress(request, root, run, dag_id, ours=ours)
+    index = name_index(root, answer["index"]["version"])
+    return _page(
+        request,
+        "run.html",
+        here="runs",
+        run=run,
+        dag_id=dag_id,
+        ours=True,
+        answer=answer,
+        model=answer["model"],
+        scale=scale_of(index),
+        # An answer may outlive the version that gave it, and with that the pages of its pictures.
+        there=index.manifest_file.is_file(),
+    )
+
+
+def _progress(request: Request, root: DataRoot, run: str, dag_id: str, *, ours: bool = True) -> Response:
+    versions = shelf.versions(root)[0] if dag_id == INDEX_DAG else []
+    built = next((row["version"] for row in versions if row["run"] == run), None)
+    current = next((row for row in versions if row["is_current"] and row["published_at"]), None)
+    return _page(
+        request,
+        "run.html",
+        here="runs",
+        run=run,
+        dag_id=dag_id,
+        ours=ours,
+        answer=None,
+        built=built,
+        replaced=None if built else current,
+    )
 
 
 def _batch(request: Request, root: DataRoot, run: str) -> Response:
     folder = root.query_folder(run)
     if not (folder / BATCH).is_file():
-        values = {"ours": True, "answer": None, "there": False}
-        return _page(request, "run.html", here="runs", run=run, dag_id=BATCH_DAG, **values)
+        return _progress(request, root, run, BATCH_DAG)
     batch = read_batch(folder)
     return _page(
         request,
@@ -285,18 +400,36 @@ def make_current(root: Root, version: str) -> dict[str, str]:
 
 
 @app.get("/quarantine")
-def quarantine(request: Request, root: Root, page: Annotated[int, Query(ge=1, le=10**6)] = 1) -> Response:
-    files, more = shelf.quarantined(root, page)
-    passed_over = shelf.passed_over(root)
+def quarantine(
+    request: Request,
+    root: Root,
+    version: str = CURRENT,
+    last: bool = False,
+    page: Annotated[int, Query(ge=1, le=10**6)] = 1,
+) -> Response:
+    """What could not be used for a version or, with ``last``, by the last run, whatever became of it."""
+    last = last or (version == CURRENT and shelf.is_empty(root))
+    index = None if last else name_index(root, version)
+    catalog = shelf.looked_at(root, index)
+    files, more = shelf.listed(catalog / QUARANTINED, page)
+    query = {"last": 1} if index is None else {"version": index.version}
+
+    def link(number: int) -> str:
+        return "?" + urlencode({**query, "page": number})
+
     return _page(
         request,
         "quarantine.html",
         here="quarantine",
+        index=index,
+        is_last=index is None or shelf.is_last(root, index),
         files=files,
         page=page,
-        more=more,
-        passed_over=passed_over,
-        labels_told=shelf.labels_told(root),
+        before=link(page - 1) if page > 1 else None,
+        after=link(page + 1) if more else None,
+        unmatched=shelf.listed(catalog / UNMATCHED_ROWS),
+        passed_over=shelf.listed(catalog / PASSED_OVER)[0],
+        labels_told=shelf.labels_told(catalog),
     )
 
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 import csv
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from jobs.base.errors import LookalikeError
 from jobs.store.answers import ANSWER, MONTAGE, Answer, read_answer
-from jobs.store.catalog import labels_told_file, passed_over_file, quarantine_file
+from jobs.store.catalog import LABELS_TOLD
 from jobs.store.manifest import Manifest
-from jobs.store.root import CURRENT, DataRoot
+from jobs.store.root import CURRENT, DataRoot, read_pointer
 from jobs.store.versions import Index, complete_versions, name_index
 
 MOST_VERSIONS = 100
@@ -23,6 +24,15 @@ Row = dict[str, Any]
 def manifest(index: Index) -> Manifest:
     """The manifest of a version, which never changes."""
     return index.manifest()
+
+
+def is_empty(root: DataRoot) -> bool:
+    """Whether no index was ever published."""
+    return read_pointer(root.index / CURRENT) is None
+
+
+def is_current(root: DataRoot, index: Index) -> bool:
+    return read_pointer(root.index / CURRENT) == index.version
 
 
 def versions(root: DataRoot) -> tuple[list[Row], list[str]]:
@@ -63,29 +73,30 @@ def answer(root: DataRoot, run: str) -> Answer | None:
     return read_answer(folder) if there else None
 
 
-def passed_over(root: DataRoot) -> list[Row]:
-    """What the last catalog passed over, and what to do about it; the first hundred rows."""
+def looked_at(root: DataRoot, index: Index | None) -> Path:
+    """The folder that says what could not be used: of a version's catalog or, without one, of the last."""
+    return root.catalog / manifest(index)["catalog"] if index else root.catalog
+
+
+def is_last(root: DataRoot, index: Index) -> bool:
+    """Whether no later run looked at other files than those of the version."""
+    return read_pointer(root.catalog / CURRENT) == manifest(index)["catalog"]
+
+
+def labels_told(catalog: Path) -> list[str]:
+    """What a catalog says of how labels were found."""
     try:
-        with passed_over_file(root).open(encoding="utf-8", newline="") as file:
-            return list(islice(csv.DictReader(file), 100))
+        return (catalog / LABELS_TOLD).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:  # of an earlier release, or no catalog yet
         return []
 
 
-def labels_told(root: DataRoot) -> list[str]:
-    """What the last catalog says of how labels were found."""
+def listed(file: Path, number: int = 1, size: int = 100) -> tuple[list[Row], bool]:
+    """A page of a CSV file's rows, from 1, and whether there are more; none if there is no such file."""
     try:
-        return labels_told_file(root).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:  # of an earlier release, or no catalog yet
-        return []
-
-
-def quarantined(root: DataRoot, number: int, size: int = 100) -> tuple[list[Row], bool]:
-    """A page of the quarantined files, from 1, and whether there are more."""
-    try:
-        with quarantine_file(root).open(encoding="utf-8", newline="") as file:
+        with file.open(encoding="utf-8", newline="") as opened:
             start = size * (max(number, 1) - 1)
-            rows = list(islice(csv.DictReader(file), start, start + size + 1))
+            rows = list(islice(csv.DictReader(opened), start, start + size + 1))
     except FileNotFoundError:
         return [], False
     return rows[:size], len(rows) > size

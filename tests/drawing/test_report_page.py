@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from jobs.base.text import percent
 from jobs.drawing.report_page import render
-from jobs.drawing.svg import percent
 
 HOSTILE = "<script>alert(1)</script>"
 VOID = {"meta", "img", "br"}

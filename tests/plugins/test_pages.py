@@ -28,12 +28,14 @@ from jobs.intake.look import content_id
 from jobs.montage import draw_montage
 from jobs.publish import publish
 from jobs.query import answer
-from jobs.store.catalog import csv_of, read_catalog, write_catalog
+from jobs.store.catalog import UNMATCHED_ROWS, csv_of, read_catalog, write_catalog
+from jobs.store.reports import scale_of
 from jobs.store.root import CURRENT, DataRoot, resized_file
-from jobs.store.versions import Index, open_index
+from jobs.store.versions import Index, complete_versions, open_index
 from plugins.links import PREFIX
 from plugins.pages import shelf
 from plugins.pages.app import app
+from plugins.pages.originals import original
 from plugins.pages.uploads import MAX_BYTES
 from plugins.pages.uploads import receive as receive_upload
 from tests.support.airflow_app import people
@@ -194,6 +196,10 @@ def test_hostile_names_are_shown_as_what_they_are(viewer: TestClient) -> None:
     assert "&lt;img src=x" in page and "<li>split all: 2 classes &lt;b&gt;</li>" in page
 
 
+AIRFLOWS = ("/dags/similarity_index", "/dag_runs")
+"""Pages of Airflow's own that ours link to."""
+
+
 def test_every_address_in_the_pages_is_there(viewer: TestClient) -> None:
     seen, waiting = set[str](), [f"{PREFIX}/", f"{PREFIX}/runs", f"{PREFIX}/find", f"{PREFIX}/quarantine"]
     while waiting:
@@ -207,7 +213,10 @@ def test_every_address_in_the_pages_is_there(viewer: TestClient) -> None:
             continue
         for link in re.findall(r'(?:href|src)="([^"#]+)"', response.text):
             target = link.replace("&amp;", "&")
-            target = f"{PREFIX}/{target}" if target.startswith("?") else target
+            if target.startswith("?"):
+                target = address.partition("?")[0] + target
+            if target in AIRFLOWS:
+                continue
             assert target.startswith(PREFIX)
             if target not in seen and len(seen) < 150:
                 seen.add(target)
@@ -223,6 +232,98 @@ def test_a_click_shows_the_stored_neighbours(viewer: TestClient, index: Index) -
     assert shot.headers["content-type"] == "image/jpeg" and "immutable" in shot.headers["cache-control"]
     with Image.open(io.BytesIO(shot.content)) as image:
         assert image.size == (SIDE, SIDE)
+
+
+def test_a_class_is_asked_for_by_its_name(viewer: TestClient, index: Index) -> None:
+    page = viewer.get(f"{PREFIX}/", params={"class": "Class 3"}).text
+    assert page.count('<a class="tile') == 7 and f"version={index.version}" in page
+    assert "version=current" not in page and '<option value="Class 3" selected>' in page
+    gone = viewer.get(f"{PREFIX}/", params={"class": "Zeppelin"})
+    assert gone.status_code == 404 and "holds no class &#39;Zeppelin&#39;: choose another." in gone.text
+    none = viewer.get(f"{PREFIX}/", params={"class": " "})
+    assert none.status_code == 404 and "holds no picture without a label" in none.text
+
+
+def test_random_weights_are_said_wherever_pictures_are_shown(
+    viewer: TestClient, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "random weights"
+    pages = ("/", f"/pictures/{picture_id(3)}", "/find")
+    assert all(told in viewer.get(PREFIX + page).text for page in pages)
+    manifest = index.manifest()
+    learned: Any = {**manifest, "model": {**manifest["model"], "weights": "imagenet"}}
+    monkeypatch.setattr(shelf, "manifest", lambda _: learned)
+    assert not any(told in viewer.get(PREFIX + page).text for page in pages)
+
+
+def test_an_earlier_version_is_said_to_be_one(viewer: TestClient, root: DataRoot, index: Index) -> None:
+    (other,) = [one for one in complete_versions(root) if one != index]
+    for page in ("/", f"/pictures/{picture_id(3)}"):
+        told = viewer.get(PREFIX + page, params={"version": other.version}).text
+        assert "is not the" in told and f"version={other.version}" in told
+        assert "is not the" not in viewer.get(PREFIX + page).text
+
+
+def test_what_could_not_be_used_belongs_to_a_version(viewer: TestClient, root: DataRoot) -> None:
+    bad = "bad &lt;img src=x onerror=alert(1)&gt;.jpg"
+    for version in complete_versions(root):
+        page = viewer.get(f"{PREFIX}/quarantine", params={"version": version.version}).text
+        assert (bad in page) == (version == open_index(root))
+        assert ("A later run looked at other files" in page) == (version != open_index(root))
+    assert bad in viewer.get(f"{PREFIX}/quarantine?last=1").text
+
+
+def test_rows_of_labels_without_a_picture_are_shown(viewer: TestClient, root: DataRoot, index: Index) -> None:
+    file = root.catalog / index.manifest()["catalog"] / UNMATCHED_ROWS
+    before = file.read_bytes() if file.exists() else None
+    file.write_bytes(
+        csv_of(("split", "row", "image", "label", "reason"), [("all", 7, "<b>", "x", "no file")])
+    )
+    page = viewer.get(f"{PREFIX}/quarantine").text
+    file.write_bytes(before) if before is not None else file.unlink()
+    assert "Labels without a picture" in page and "&lt;b&gt;" in page
+
+
+def test_the_original_is_shown_as_it_lies_there(viewer: TestClient, index: Index) -> None:
+    # The synthetic pictures have no files: the resized copy is shown.
+    address = f"{PREFIX}/versions/{index.version}/pictures/{picture_id(3)}/original"
+    assert viewer.get(address).headers["content-type"] == "image/jpeg"
+    assert viewer.get(address.replace(picture_id(3), "f" * 32)).status_code == 404
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("TIFF", None)])
+def test_only_the_very_file_and_what_browsers_show_is_an_original(
+    tmp_path: Path, kind: str, shown: str | None
+) -> None:
+    file, content = tmp_path / "a", encoded(picture(1, (30, 20)), kind)
+    file.write_bytes(content)
+    found = original(str(file), content_id(content))
+    assert found == ((content, shown) if shown else None)
+    file.write_bytes(b"<script>" + content)
+    assert original(str(file), content_id(content)) is None
+    assert original(str(file), content_id(file.read_bytes())) is None
+    assert original("/dev/zero", "0" * 32) is None and original(f"{tmp_path}/none", "0" * 32) is None
+
+
+def test_nothing_close_is_said(viewer: TestClient, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = f"{PREFIX}/pictures/{picture_id(3)}"
+    scale = scale_of(index)
+    assert scale and scale["neighbour"] < scale["random"]
+    told = viewer.get(page).text
+    assert "two random pictures at" in told and "Nothing close" not in told
+    monkeypatch.setattr("plugins.pages.app.scale_of", lambda _: {"neighbour": 0.0, "random": 1e-6})
+    assert "Nothing close" in viewer.get(page).text
+
+
+def test_where_the_login_has_ended_a_browser_is_led_to_it(everybody: dict[str, TestClient]) -> None:
+    shown = everybody["anonymous"].get(f"{PREFIX}/runs", headers={"Accept": "text/html"})
+    assert shown.status_code == 401 and 'href="/api/v2/auth/login"' in shown.text
+    assert "script-src 'sha256-" in shown.headers["content-security-policy"]
+
+
+def test_the_slash_at_the_end_may_be_left_out(viewer: TestClient) -> None:
+    answer = viewer.get(f"{PREFIX}?version=x", follow_redirects=False)
+    assert answer.is_redirect and answer.headers["location"].endswith(f"{PREFIX}/?version=x")
 
 
 def test_a_run_shows_its_montage_and_neighbours(viewer: TestClient) -> None:
@@ -432,18 +533,21 @@ def test_a_version_that_is_cleaned_up_meanwhile_is_not_found(
     assert f"versions/{gone.version}/" not in outlives and "has been removed since" in outlives
     assert "montage.png" in outlives
     answer_file.unlink()
-    assert "Searching" in admin.get(f"{PREFIX}/runs/outlives").text
+    assert 'data-run="outlives"' in admin.get(f"{PREFIX}/runs/outlives").text
     assert open_index(root) == index
     remove(root.query_folder("outlives"))
 
 
-def test_before_there_is_an_index_pages_say_so(
-    viewer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_before_there_is_an_index_pages_lead_to_the_first(
+    everybody: dict[str, TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOOKALIKE_DATA", str(tmp_path))
-    response = viewer.get(f"{PREFIX}/")
-    assert response.status_code == 404
-    assert "run the DAG similarity_index first" in response.text
+    viewer = everybody["viewer"]
+    for address in ("/", "/find"):
+        response = everybody["user"].get(PREFIX + address)
+        assert response.status_code == 404 and "No pictures yet" in response.text
+        assert 'href="/dags/similarity_index"' in response.text and "data-build" in response.text
+        assert "data-build" not in viewer.get(PREFIX + address).text
     assert "There is none yet" in viewer.get(f"{PREFIX}/runs").text
     assert "Nothing is quarantined" in viewer.get(f"{PREFIX}/quarantine").text
 

@@ -20,7 +20,7 @@ from jobs.intake.folder import folder
 from jobs.intake.listing import scan
 from jobs.intake.look import content_id
 from jobs.sources import find_source
-from jobs.store.catalog import Row, catalog_file, passed_over_file, quarantine_file, read_catalog, read_counts
+from jobs.store.catalog import PASSED_OVER, Row, catalog_file, quarantine_file, read_catalog, read_counts
 from jobs.store.root import DataRoot
 from plugins.inbox import snapshot
 from tests.support.pictures import png, write_picture, write_pictures
@@ -119,7 +119,7 @@ def test_picture_files_are_known_by_suffix_and_others_are_counted(
     assert set(place.reasons()) == {"a.jpg", "b.JPG", "c.Jpeg", "d.jfif"}
     told = ("4 picture files", "other files: 3", "RAW pictures: 1 (export them as JPEG from")
     assert all(line in caplog.text for line in told)
-    assert passed_over_file(place.root).read_text().splitlines() == [
+    assert (place.root.catalog / PASSED_OVER).read_text().splitlines() == [
         "split,what,count,what to do",
         "all,other files,3,",
         "all,RAW pictures,1,export them as JPEG from the program that develops them",
@@ -222,22 +222,22 @@ def test_links_to_folders_are_named(place: Place, tmp_path: Path) -> None:
         place.build()
     write_pictures(place.pictures / "cat", 1)
     assert (place.build()["files"], place.build()["links_to_folders"]) == (1, 2)
-    assert "link to a folder: fox" in passed_over_file(place.root).read_text()
+    assert "link to a folder: fox" in (place.root.catalog / PASSED_OVER).read_text()
 
 
-PASSED_OVER = [
+LEFT_ALONE = [
     *("holiday/@eaDir/IMG_1.JPG", "#recycle", "$RECYCLE.BIN/S-1-5-21", "@Recycle", "#snapshot", "__MACOSX/a"),
     *("My.photoslibrary/resources", "Cat Previews.lrdata", "lost+found", "System Volume Information"),
     *("$Recycle.Bin", "@EADIR", "RECYCLER", "old.aplibrary/Masters"),
 ]
 
 
-@pytest.mark.parametrize("name", PASSED_OVER)
+@pytest.mark.parametrize("name", LEFT_ALONE)
 def test_copies_and_deleted_pictures_are_passed_over_and_counted(place: Place, name: str) -> None:
     write_pictures(place.pictures / "cat", 2)
     write_pictures(place.pictures / name, 3)
     assert place.build()["files"] == 2
-    assert len(passed_over_file(place.root).read_text().splitlines()) == 2
+    assert len((place.root.catalog / PASSED_OVER).read_text().splitlines()) == 2
     # Who names such a folder means it.
     _, counts = build_catalog(folder(place.pictures / name), place.root)
     assert counts["files"] == 3

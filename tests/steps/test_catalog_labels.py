@@ -23,7 +23,7 @@ from jobs.intake.folder import folder
 from jobs.intake.source import Source, Split
 from jobs.sources import find_source
 from jobs.sources import main as sources_main
-from jobs.store.catalog import labels_told_file, passed_over_file, read_catalog
+from jobs.store.catalog import LABELS_TOLD, PASSED_OVER, read_catalog
 from jobs.store.root import DataRoot
 from tests.support.pictures import write_picture, write_pictures
 
@@ -215,7 +215,7 @@ def test_label_files_that_are_not_used_are_said(pictures: Path, root: DataRoot) 
     write_pictures(pictures / "batch1", 2)
     write_labels(pictures / "batch1" / "labels.csv", [("000.jpg", "tiger")])
     build_catalog(folder(pictures), root)
-    assert "label files in sub-folders,1,move their rows" in passed_over_file(root).read_text()
+    assert "label files in sub-folders,1,move their rows" in (root.catalog / PASSED_OVER).read_text()
     for name in ("labels.csv", "LABELS.csv"):
         write_labels(pictures / name, [("000.jpg", "tiger")])
     with pytest.raises(LookalikeError, match=r"several label files \(LABELS.csv, labels.csv\): keep one"):
@@ -248,7 +248,7 @@ def test_labels_that_hardly_fit_stop_the_run_or_are_said(
         with pytest.raises(LookalikeError, match=re.escape(said) + ": correct"):
             build_catalog(folder(pictures), root)
     build_catalog(folder(pictures), root, min_matched=0)
-    assert (said in labels_told_file(root).read_text()) == (fitting < 5)
+    assert (said in (root.catalog / LABELS_TOLD).read_text()) == (fitting < 5)
 
 
 @pytest.mark.parametrize("others", [2, 0])
@@ -276,7 +276,7 @@ def test_labels_of_more_pictures_than_there_are_fit(pictures: Path, root: DataRo
     write_labels(pictures / "labels.csv", [(f"{number:03d}.jpg", "tiger") for number in range(200)])
     _, counts = build_catalog(folder(pictures), root)
     assert counts["labelled"] == 3
-    assert "197 of the 200 rows" in labels_told_file(root).read_text()
+    assert "197 of the 200 rows" in (root.catalog / LABELS_TOLD).read_text()
 
 
 @pytest.mark.parametrize("into", ["", "cat"])

@@ -8,8 +8,7 @@ from decimal import Decimal
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobs.base.text import name_of, plain
-from jobs.drawing.svg import percent
+from jobs.base.text import name_of, percent, plain
 from jobs.store.root import safe_name
 
 # As file names come from a disk: halves of characters stand for bytes that are not UTF-8.

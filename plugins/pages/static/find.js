@@ -1,5 +1,5 @@
 // The live search: what is asked stands in the page's address, so that it can be sent, reloaded and gone back to.
-import { OURS, ask, base, guarded, send, tell } from "./pages.js";
+import { OURS, ask, base, element, guarded, send, tell } from "./pages.js";
 
 const form = document.querySelector("[data-find]");
 const drop = form.querySelector("[data-drop]");
@@ -7,6 +7,8 @@ const input = drop.querySelector("input");
 const asked = document.querySelector("[data-asked]");
 const tiles = document.querySelector("[data-tiles]");
 const keep = document.querySelector("[data-keep]");
+const far = document.querySelector("[data-far]");
+const means = document.querySelector("[data-means]");
 let latest = 0;
 
 function question() {
@@ -63,6 +65,12 @@ function paint(answer) {
     `${count} nearest of ${answer.pictures.toLocaleString("en")} pictures` +
     `${answer.class_name ? `, of class ${answer.class_name} alone` : ""} · ${answer.method} search, ${spent} ms · index ${version}`;
   keep.hidden = false;
+  const { scale, neighbours } = answer;
+  far.hidden = !(scale && neighbours.length && neighbours[0].distance >= scale.random);
+  means.textContent = scale
+    ? `Distance: 0 is the same picture; the neighbours of a picture lie at ${scale.neighbour.toFixed(3)} here, ` +
+      `two random pictures at ${scale.random.toFixed(3)} (medians).`
+    : "";
   tell(answer.note ?? "");
 }
 
@@ -71,7 +79,7 @@ function tile(other, version, query) {
   const item = element("li");
   const link = element("a", same ? "tile same" : "tile");
   link.href = pageOf(other.id, version);
-  link.title = other.path.split("/").pop();
+  link.title = `${nameOf(other)}\n${other.path.split("/").pop()}`;
   const shot = element("span", "shot");
   const picture = element("img");
   picture.src = `${base}/versions/${version}/pictures/${other.id}.jpg`;
@@ -83,13 +91,6 @@ function tile(other, version, query) {
   link.append(shot, caption);
   item.append(link);
   return item;
-}
-
-function element(kind, style = "", text = "") {
-  const made = document.createElement(kind);
-  if (style) made.className = style;
-  made.textContent = text;
-  return made;
 }
 
 function nameOf(picture) {
