@@ -30,27 +30,37 @@ def section(title: str) -> Iterator[None]:
 
 
 class Progress:
-    """A line every ten seconds: done of total, rate, time left."""
+    """A line every ten seconds: done of total, rate, time left.
+
+    The rate leaves out what passes until the first is done, which is mostly loading.
+    """
 
     def __init__(self, total: int, noun: str, log: logging.Logger) -> None:
         self.total, self.noun, self.log = total, noun, log
         self.done = 0
-        self.started = self.logged = time.monotonic()
+        self.started = self.logged = self._first_at = time.monotonic()
+        self._first = 0
 
     def advance(self, count: int = 1) -> None:
-        self.done += count
         now = time.monotonic()
+        if not self.done:
+            self._first_at, self._first = now, count
+        self.done += count
         if now - self.logged >= PROGRESS_EVERY_S:
             self.logged = now
-            rate = self.done / (now - self.started)
-            left = f"{clock((self.total - self.done) / rate)} left" if rate else "starting"
+            rate = self._rate(now)
+            left = f"{clock((self.total - self.done) / rate)} left"
             self.log.info(f"{self.done:,}/{self.total:,} {self.noun}, {rate:,.1f} {self.noun}/s, {left}")
 
     def finish(self) -> None:
-        seconds = max(time.monotonic() - self.started, 1e-9)
-        self.log.info(
-            f"{self.done:,} {self.noun} in {clock(seconds)}, {self.done / seconds:,.1f} {self.noun}/s"
-        )
+        now = time.monotonic()
+        took = clock(now - self.started)
+        self.log.info(f"{self.done:,} {self.noun} in {took}, {self._rate(now):,.1f} {self.noun}/s")
+
+    def _rate(self, now: float) -> float:
+        if self.done > self._first:
+            return (self.done - self._first) / max(now - self._first_at, 1e-9)
+        return self.done / max(now - self.started, 1e-9)
 
 
 def clock(seconds: float) -> str:

@@ -3,6 +3,8 @@ import { airflow, base, guarded, send, tell } from "./pages.js";
 
 const LOOK_EVERY_MS = 1000;
 const READ_EVERY = 3;
+const OURS = /^(jobs\.|dags\.|airflow\.task\.hooks)/;
+const NOISE = /^(::|Spark-Submit cmd|WARNING: Using incubator)/;
 const WORK = { similarity_index: "Building an index", similarity_query: "Searching", similarity_batch: "Answering the batch" };
 const steps = document.querySelector("[data-run]");
 const heading = document.querySelector("[data-heading]");
@@ -77,7 +79,7 @@ function chain(tasks) {
 async function said(task) {
   const log = `${address}/taskInstances/${task.task_id}/logs/${Math.max(1, task.try_number)}`;
   const { content } = await send(log, { headers: { Accept: "application/json" } }).catch(() => ({}));
-  const ours = (line) => /^(jobs\.|dags\.|airflow\.task\.hooks)/.test(line.logger ?? "") && !line.event.startsWith("::");
+  const ours = (line) => OURS.test(line.logger ?? "") && !NOISE.test(line.event);
   return Array.isArray(content) ? content.filter(ours).map((line) => line.event) : [];
 }
 
