@@ -68,6 +68,9 @@ bench-viewers: .venv/.dev ## fifty viewers in the gallery at once, against Airfl
 bench-live: .venv/.dev ## what an answer costs: a photo, an id, in the browser, a thousand at once
 	@$(BIN)/python -m benchmarks.live $(BENCH)
 
+pictures: .venv/.dev ## take the README's pictures anew, of an Airflow that runs
+	@$(BIN)/python -m scripts.pictures
+
 up: ## Airflow on PostgreSQL and a Spark cluster, in containers; the UI on 127.0.0.1:8080
 	@cluster/up.sh
 

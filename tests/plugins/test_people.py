@@ -166,6 +166,41 @@ def test_a_run_has_a_tab_and_its_tasks_a_button(house: House, page: Page) -> Non
         expect(page.locator("body")).to_contain_text(re.compile(wanted, re.IGNORECASE))
 
 
+def test_runs_tell_what_was_run_and_by_whom(house: House, page: Page) -> None:
+    page.goto(f"{house.server.base}/lookalike/runs")
+    row = page.locator("[data-runs] tbody tr").filter(has_text="Index: sample").last
+    expect(row).to_contain_text("admin")
+    row.get_by_role("link", name=re.compile("^version ")).click()
+    expect(page.get_by_role("heading", name="Gallery")).to_be_visible()
+    expect(page).to_have_title("Gallery · Lookalike")
+
+
+def test_the_keyboard_is_enough(house: House, page: Page) -> None:
+    page.goto(f"{house.server.base}/lookalike/")
+    before = page.url
+    menu = page.get_by_label("Class")
+    menu.focus()
+    for _ in range(3):  # each would have been a choice of its own
+        page.keyboard.press("ArrowDown")
+    assert page.url == before
+    chosen = menu.input_value()
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "class=" in url)
+    expect(page.get_by_label("Class")).to_have_value(chosen)
+    tiles = page.locator(".tile")
+    tiles.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(tiles.nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    original = page.locator("[data-original]")
+    expect(page.locator("[data-pixels]")).to_contain_text("pixels")
+    original.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_are_as_light_or_dark_as_airflow(house: House, page: Page, scheme: str) -> None:
     page.evaluate("scheme => localStorage.setItem('theme', scheme)", scheme)
@@ -225,6 +260,19 @@ def test_new_pictures_are_indexed_automatically_and_found(house: House) -> None:
     answer = json.loads((root.query_folder(run) / "neighbours.json").read_text())
     assert Path(answer["query"]["path"]).name == "burst0-0.jpg" and answer["query"]["id"]
     assert "burst1-1.jpg" in {Path(one["path"]).name for one in answer["neighbours"]}
+
+
+def test_a_run_that_failed_says_why_and_leads_to_its_log(house: House, page: Page) -> None:
+    run = house.server.trigger(INDEX, source="folder")
+    assert house.server.end(INDEX, run, 300) == "failed"
+    page.goto(f"{house.server.base}/lookalike/runs/{quote(run)}?dag_id={INDEX}")
+    expect(page.get_by_role("heading", name="The run failed in sources")).to_be_visible()
+    expect(page.locator("[data-say]")).to_have_text(
+        "Source folder needs a folder: give the folder that holds your pictures."
+    )
+    expect(page.get_by_role("link", name="The log of sources")).to_have_attribute(
+        "href", re.compile("/tasks/sources$")
+    )
 
 
 def test_a_file_that_was_only_touched_is_nothing_new(house: House) -> None:
