@@ -33,7 +33,7 @@ airflow: .venv/.run ## Airflow's UI on 127.0.0.1:8080, the DAGs ready to run
 	@$(BIN)/python -m scripts.airflow_ui
 
 # Passed on by the environment, so that a name may have spaces and quotes.
-find: export LOOKALIKE_PICTURE = $(PICTURE)
+find: export LOOKALIKE_PICTURE = $(value PICTURE)
 find: .venv/.run ## PICTURE=photo.jpg: its look-alikes in the published index, at once
 	@test -n "$$LOOKALIKE_PICTURE" || { echo "error: name a picture: make find PICTURE=photo.jpg" >&2; exit 2; }
 	@$(BIN)/python -m jobs.find -- "$$LOOKALIKE_PICTURE"

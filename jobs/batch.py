@@ -104,6 +104,8 @@ def _questions(
     place = named_path(questions, root)
     if place.is_dir():
         listing = scan(place, root.apart)
+        for kind, count in listing.passed_over.most_common():
+            log.info(f"passed over: {count:,} {kind}")
         found: list[tuple[str, Find]] = [
             (file.path, partial(_refuse, file.reason))
             if file.reason
@@ -132,11 +134,19 @@ def _rows(sheet: Path) -> list[tuple[str, str]]:
     """The column and the text of each row that has one, each text once."""
     try:
         with sheet.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            header = file.readline()
+            if not header.strip():
+                raise LookalikeError(f"{sheet} is empty: write a column path or id, and a row per picture.")
+            file.seek(0)
+            # Programs of half the world write semicolons, or tabs.
+            reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))
             names = {str(name).strip().lower(): name for name in reader.fieldnames or ()}
             column = next((column for column in COLUMNS if column in names), None)
             if column is None:
-                raise LookalikeError(f"{sheet} has no column path or id: name one of its columns so.")
+                raise LookalikeError(
+                    f"{sheet} has no column path or id, only {plain(', '.join(names))[:200]}: "
+                    "name one of its columns so, in the first line."
+                )
             texts = [(row[names[column]] or "").strip() for row in reader]
     except OSError as error:
         raise LookalikeError(

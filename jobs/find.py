@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,6 +77,32 @@ def numbered(file: Path, number: int) -> Path:
     return file if number == 1 else file.with_stem(f"{file.stem}-{number}")
 
 
+def _check_montages(montage: Path, pictures: Sequence[str]) -> None:
+    """Raises LookalikeError if a montage would be written over something that is none."""
+    if montage.suffix.lower() != ".png":
+        raise LookalikeError(f"{montage} does not end in .png, which a montage is: give another --montage.")
+    asked = {Path(picture).resolve() for picture in pictures}
+    for number in range(1, len(pictures) + 1):
+        file = numbered(montage, number)
+        if file.resolve() in asked:
+            raise LookalikeError(f"{file} is a picture that you ask about: give another --montage.")
+        if file.exists() and not file.is_file():
+            raise LookalikeError(f"{file} is not a file that can be replaced: give another --montage.")
+
+
+def _say(text: str) -> None:
+    """Print at once. Raises LookalikeError if that can't be written."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Whoever reads has read enough, as head does; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise LookalikeError(f"the answer can't be written ({error.strerror}): free some space.") from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("python -m jobs.find", __doc__)
     parser.add_argument("pictures", nargs="+", metavar="picture", help="a file, an id, a path or a file name")
@@ -88,6 +115,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def step(given: argparse.Namespace) -> None:
         root, failed = DataRoot.from_env(), 0
+        if given.montage:
+            _check_montages(given.montage, given.pictures)
         with Decoders() as decoders:
             finder = Finder(root, OpenVersion(open_index(root, given.index_version)), decoders)
             for number, picture in enumerate(given.pictures, start=1):
@@ -99,10 +128,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                     failed += 1
                     print(f"error: {error}", file=sys.stderr)
                     continue
-                if given.json:
-                    print(json.dumps(found, ensure_ascii=False), flush=True)
-                else:
-                    print("\n".join(table(finder.version.recorded(found))), flush=True)
+                _say(
+                    json.dumps(found, ensure_ascii=False)
+                    if given.json
+                    else "\n".join(table(finder.version.recorded(found)))
+                )
                 if given.montage:
                     file = numbered(given.montage, number)
                     drawn = finder.montage(found)

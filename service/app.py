@@ -51,7 +51,7 @@ def make_app(root: DataRoot, secret: str, threads: int) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with Warm(root, threads) as warm, ThreadPoolExecutor(threads, "answer") as pool:
-            app.state.warm, app.state.pool = warm, pool
+            app.state.warm, app.state.pool, app.state.batches = warm, pool, 0
             yield
 
     app = FastAPI(

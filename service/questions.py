@@ -47,7 +47,7 @@ class What(BaseModel):
     @model_validator(mode="after")
     def one(self) -> What:
         if (self.id is None) == (self.vector is None):
-            raise ValueError("give an id or a vector, and not both")
+            raise ValueError("should have an id or a vector, and not both")
         return self
 
 
@@ -81,7 +81,15 @@ async def pictures_of(request: Request, most: int) -> tuple[list[Picture], How] 
             how = How.model_validate(rest)
         except ValidationError as error:
             raise invalid(error) from error
-        return [(file.filename or "picture", await file.read()) for file in files], how
+        return [(_name(file.filename), await file.read()) for file in files], how
+
+
+def _name(sent: str | None) -> str:
+    """A file's name, without what browsers escape in it."""
+    name = sent or "picture"
+    for escaped, char in (("%22", '"'), ("%0D", "\r"), ("%0A", "\n")):
+        name = name.replace(escaped, char)
+    return name
 
 
 def invalid(error: ValidationError) -> RequestValidationError:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
 
-from jobs.base.errors import LookalikeError
+from jobs.base.errors import LookalikeError, UnusableError
 from jobs.base.options import K
 from jobs.intake.decode import BadPictureError
 from jobs.search.answering import Found, OpenVersion, Stages, picture_of
@@ -35,6 +37,9 @@ from service.warm import Serving, Warm
 T = TypeVar("T")
 Body = TypeVar("Body", bound=BaseModel)
 PAGE = 100
+BATCHES_AT_ONCE = 2
+MOST_NEIGHBOURS = 20_000
+"""Of one batch: some 5 MB."""
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="A picture's id: 32 hex digits.")]
 OneOf = Callable[[Serving, Stages], Asked]
@@ -84,6 +89,24 @@ def ask_or_say(serving: Serving, how: How, one: OneOf) -> Found | Problem:
         return of_error(error)
 
 
+@contextmanager
+def one_batch(request: Request) -> Iterator[None]:
+    """Batches leave room for those who ask one question. Raises HTTPException if there are too many."""
+    state = request.app.state
+    if state.batches >= BATCHES_AT_ONCE:
+        raise HTTPException(
+            503,
+            f"{state.batches} batches are being answered already: ask again in a moment, or run the DAG "
+            "similarity_batch.",
+            {"Retry-After": "5"},
+        )
+    state.batches += 1
+    try:
+        yield
+    finally:
+        state.batches -= 1
+
+
 async def body(request: Request, model: type[Body]) -> Body:
     """The JSON in the request. Raises RequestValidationError."""
     try:
@@ -116,9 +139,16 @@ async def search_batch(request: Request) -> JSONResponse:
     else:
         batch = await body(request, Batch)
         how, asked = batch, [by(question) for question in batch.questions]
+    if len(asked) * how.k > MOST_NEIGHBOURS:
+        raise UnusableError(
+            f"{len(asked):,} questions for {how.k} neighbours each are more than {MOST_NEIGHBOURS:,} at "
+            "once: send fewer questions, or run the DAG similarity_batch."
+        )
     serving = serving_of(request)
-    answers = [await in_pool(request, ask_or_say, serving, how, one) for one in asked]
-    return JSONResponse({"answers": answers})
+    with one_batch(request):
+        answers = [await in_pool(request, ask_or_say, serving, how, one) for one in asked]
+        # Written in the pool as well: it takes a second, in which nobody else would be answered.
+        return await in_pool(request, JSONResponse, Answers(answers=answers))
 
 
 @router.get("/pictures/{id_}", responses={200: {"model": Known}})

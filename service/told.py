@@ -76,4 +76,6 @@ def versions_of(root: DataRoot, current: str) -> list[Listed]:
                 recall=manifest["recall"],
             )
         )
+    if not rows:
+        raise LookalikeError(f"{root.index} holds no version that can be read: put the data root back.")
     return sorted(rows, key=lambda row: row["created"], reverse=True)

@@ -62,9 +62,12 @@ class Serving:
         dimension = self.version.manifest["dimension"]
         if len(vector) != dimension:
             raise UnusableError(f"the vector has {len(vector)} values, and those of this index {dimension}.")
-        # Where a value is too large for single precision, there is no direction.
         with np.errstate(over="ignore"):
-            return outsider("vector", np.array([vector], np.float32))
+            values = np.array([vector], np.float32)
+            length = np.linalg.norm(values)
+        if not np.isfinite(length) or length == 0:
+            raise UnusableError("The vector has no direction: its values are all 0, or too large.")
+        return outsider("vector", values)
 
     def resized(self, id_: str) -> bytes:
         """The square of an uploaded picture that was embedded, as JPEG."""

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from textwrap import shorten
 from threading import Lock
 
 import numpy as np
 from typing_extensions import TypedDict
 
 from jobs.base.errors import NotFoundError
+from jobs.base.text import plain
 from jobs.lsh.sketch import Rows
 from jobs.search.lookup import Asked, caption_of
 from jobs.search.opened import open_for_search
@@ -88,7 +90,9 @@ class OpenVersion:
     def _rows_of(self, class_name: str) -> Rows:
         """The pictures of a class, ascending. Raises NotFoundError if there is no such class."""
         if class_name not in self.classes:
-            raise NotFoundError(f"the index holds no class {class_name!r}: choose another.")
+            raise NotFoundError(
+                f"the index holds no class {shorten(plain(class_name), 100)!r}: choose another."
+            )
         with self.gallery() as gallery:
             return np.array(gallery.rows_of(class_name), np.int64)
 

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -69,6 +70,8 @@ COUNTS = (5, 10, 20, 50, 100)
 """Of neighbours that Find offers."""
 SHOWN = 100
 """Answers of a batch, and pictures without one, that its page shows."""
+SHOWN_EACH = 10
+"""Neighbours of each of them."""
 PAGE = 60
 """Pictures per page."""
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -129,12 +132,23 @@ def tell(request: Request, error: LookalikeError) -> Response:
     return _page(request, "problem.html", 404, problem=str(error), here="")
 
 
+@app.exception_handler(RequestValidationError)
+async def refuse_address(request: Request, error: RequestValidationError) -> Response:
+    """What is wrong with an address, as a sentence."""
+    wrong = ", ".join(dict.fromkeys(str(each["loc"][-1]) for each in error.errors()))
+    return await refuse(
+        request, StarletteHTTPException(422, f"The address is damaged: its {wrong} can't be used.")
+    )
+
+
 @app.exception_handler(StarletteHTTPException)
 async def refuse(request: Request, error: StarletteHTTPException) -> Response:
     if _is_api(request):
         return door.problem(error.status_code, str(error.detail), dict(error.headers or {}))
     if error.status_code == 401 and "text/html" in request.headers.get("accept", ""):
         return login.first(request)
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return _page(request, "problem.html", error.status_code, problem=str(error.detail), here="")
     return await http_exception_handler(request, error)
 
 
@@ -356,18 +370,27 @@ def _batch(request: Request, root: DataRoot, run: str) -> Response:
     folder = root.query_folder(run)
     if not (folder / BATCH).is_file():
         return _progress(request, root, run, BATCH_DAG)
-    batch = read_batch(folder)
+    batch, answers = read_batch(folder), first_answers(folder, SHOWN)
+    index = name_index(root, batch["version"])
+    # Answers may outlive their version, and with that the pages of its pictures.
+    there = index.manifest_file.is_file()
+    asked: dict[str, Row] = {}
+    if there:
+        with open_gallery(index) as opened:
+            asked = opened.captions([query for query, _ in answers])
     return _page(
         request,
         "batch.html",
         here="runs",
         run=run,
         batch=batch,
-        # Answers may outlive their version, and with that the pages of its pictures.
-        there=name_index(root, batch["version"]).manifest_file.is_file(),
-        answers=first_answers(folder, SHOWN),
+        model=shelf.manifest(index)["model"] if there else None,
+        there=there,
+        answers=answers,
+        asked=asked,
         refused=first_refused(folder, SHOWN),
         shown=SHOWN,
+        most=SHOWN_EACH,
     )
 
 

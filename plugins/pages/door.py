@@ -6,21 +6,26 @@ import asyncio
 import os
 import re
 from http import HTTPStatus
+from textwrap import shorten
+from typing import Annotated
 from weakref import WeakKeyDictionary
 
 import httpx
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
+from jobs.base.text import plain
+from jobs.store.root import DataRoot
 from plugins.pages.access import ASK
-from plugins.pages.uploads import AT_ONCE, MAX_BYTES, body_of
+from plugins.pages.uploads import MAX_BYTES, arrived
 
 PREFIX = "/api/v1"
 AROUND = 1_000_000
 """Bytes that a form has beside its picture."""
+QUESTIONS = ("search", "search/batch")
 READABLE = re.compile(r"versions|near-duplicates|pictures/[0-9a-f]{32}(/neighbours|/image)?")
-SECONDS = httpx.Timeout(120, connect=2)
-"""A picture may take a minute to be given up."""
+CONNECT_S, READ_S, PICTURE_S, BATCH_S = 2, 15, 90, 300
+"""How long an answer may take; a picture may take a minute to be given up."""
 
 router = APIRouter(prefix=PREFIX)
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
@@ -50,20 +55,30 @@ async def openapi(request: Request) -> Response:
 
 @router.post("/search", dependencies=ASK)
 @router.post("/search/batch", dependencies=ASK)
-async def search(request: Request) -> Response:
+async def search(request: Request, root: Annotated[DataRoot, Depends(DataRoot.from_env)]) -> Response:
     path = request.url.path.rpartition(PREFIX + "/")[2]
-    async with AT_ONCE:
-        return _passed(await ask(request, path, await body_of(request, MAX_BYTES + AROUND)))
+    seconds = BATCH_S if path in QUESTIONS[1:] else PICTURE_S if _is_form(request) else READ_S
+    async with arrived(request, root, MAX_BYTES + AROUND) as content:
+        return _passed(await ask(request, path, content, seconds))
 
 
-@router.get("/{path:path}")
+@router.api_route("/{path:path}", methods=["GET", "HEAD"])
 async def read(request: Request, path: str) -> Response:
+    if path in QUESTIONS:
+        raise HTTPException(405, f"Questions are asked by POST: send a body to {path}.", {"Allow": "POST"})
+    if path.startswith("pictures/") and not READABLE.fullmatch(path):
+        raise HTTPException(404, "A picture's address is pictures/ and its id, 32 hex digits: send one.")
     if not READABLE.fullmatch(path):
-        raise HTTPException(404, f"The API has no {path!r}: see {PREFIX}/openapi.json.")
+        described = f"{request.scope['root_path']}{PREFIX}/openapi.json"
+        raise HTTPException(404, f"The API has no {shorten(plain(path), 100)!r}: see {described}.")
     return _passed(await ask(request, path))
 
 
-async def ask(request: Request, path: str, content: bytes = b"") -> httpx.Response:
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("multipart/")
+
+
+async def ask(request: Request, path: str, content: bytes = b"", seconds: float = READ_S) -> httpx.Response:
     """Ask the warm search; once more if it ended meanwhile, for a question changes nothing.
 
     Raises HTTPException with a sentence if it is not there.
@@ -77,7 +92,13 @@ async def ask(request: Request, path: str, content: bytes = b"") -> httpx.Respon
     url = httpx.URL(f"{address.rstrip('/')}/{path}", query=request.url.query.encode())
     for last in (False, True):
         try:
-            return await _connected().request(request.method, url, headers=headers, content=content)
+            return await _connected().request(
+                "POST" if request.method == "POST" else "GET",
+                url,
+                headers=headers,
+                content=content,
+                timeout=httpx.Timeout(seconds, connect=CONNECT_S),
+            )
         except httpx.TimeoutException as error:
             raise HTTPException(504, "The search did not answer in time: ask again later.") from error
         except httpx.TransportError as error:
@@ -92,7 +113,7 @@ def _connected() -> httpx.AsyncClient:
     loop = asyncio.get_running_loop()
     if loop not in _clients:
         # No proxy reaches it.
-        _clients[loop] = httpx.AsyncClient(timeout=SECONDS, trust_env=False)
+        _clients[loop] = httpx.AsyncClient(trust_env=False)
     return _clients[loop]
 
 

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -122,11 +121,20 @@ def test_another_sites_page_cannot_ask(user: TestClient, id_: str, headers: dict
 
 
 @pytest.mark.parametrize(
-    "path", ["health", "metrics", "pictures/../metrics", "pictures/%2e%2e", "x", "search"]
+    "path", ["health", "metrics", "pictures/../metrics", "pictures/%2e%2e", "x", "search/x"]
 )
 def test_only_the_api_is_reached(user: TestClient, path: str) -> None:
     answer = user.get(f"{API}/{path}")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_questions_are_posted(user: TestClient, id_: str) -> None:
+    for path in ("search", "search/batch"):
+        answer = user.get(f"{API}/{path}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert user.head(f"{API}/versions").status_code == 200
+    wrong = user.get(f"{API}/pictures/{id_[:-1]}")
+    assert wrong.status_code == 404 and "32 hex digits" in wrong.json()["detail"]
 
 
 def test_what_the_search_refuses_is_passed_on(user: TestClient) -> None:
@@ -172,7 +180,7 @@ def test_another_secret_is_said_and_not_passed_on(
 def test_a_search_that_does_not_answer_is_given_up(
     user: TestClient, id_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "SECONDS", httpx.Timeout(0.3))
+    monkeypatch.setattr(door, "READ_S", 0.3)
     monkeypatch.setattr(door, "_clients", {})
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("LOOKALIKE_SEARCH", f"http://127.0.0.1:{silent.getsockname()[1]}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -180,17 +182,17 @@ def test_a_bad_picture_has_a_sentence(client: httpx.Client, content: bytes, sent
     ("body", "status", "sentence"),
     [
         ({"id": "0" * 32}, 404, "Neither the index nor the uploads hold a picture with id 000"),
-        ({"id": "../../etc/passwd"}, 422, "id: String should match pattern"),
-        ({"id": "0" * 32, "vector": [1.0]}, 422, "the body: give an id or a vector"),
-        ({}, 422, "the body: give an id or a vector"),
+        ({"id": "../../etc/passwd"}, 422, "id should be 32 hex digits"),
+        ({"id": "0" * 32, "vector": [1.0]}, 422, "The request should have an id or a vector, and not both."),
+        ({}, 422, "The request should have an id or a vector, and not both."),
         ({"vector": [1.0, 2.0]}, 422, "The vector has 2 values, and those of this index 512."),
-        ({"vector": [0.0] * 512}, 422, "'vector' has an all-zero or non-finite embedding"),
-        ({"vector": [1e300] * 512}, 422, "'vector' has an all-zero or non-finite embedding"),
-        ({"vector": ["a"] * 512}, 422, "vector.0: Input should be a valid number"),
-        ({"id": "0" * 32, "k": 0}, 422, "k: Input should be greater than or equal to 1"),
-        ({"id": "0" * 32, "k": 10**9}, 422, "k: Input should be less than or equal to 100"),
-        ({"id": "0" * 32, "method": "stock"}, 422, "method: Input should be 'sketch' or 'exact'"),
-        ({"id": "0" * 32, "K": 5}, 422, "K: Extra inputs are not permitted"),
+        ({"vector": [0.0] * 512}, 422, "The vector has no direction: its values are all 0, or too large."),
+        ({"vector": [1e300] * 512}, 422, "The vector has no direction: its values are all 0, or too large."),
+        ({"vector": ["a"] * 512}, 422, "vector.0 should be a valid number"),
+        ({"id": "0" * 32, "k": 0}, 422, "k should be greater than or equal to 1"),
+        ({"id": "0" * 32, "k": 10**9}, 422, "k should be less than or equal to 100"),
+        ({"id": "0" * 32, "method": "stock"}, 422, "method should be 'sketch' or 'exact'"),
+        ({"id": "0" * 32, "K": 5}, 422, "K is not known: leave it out."),
         ({"vector": [1.0] * 512, "class_name": "Zeppelin"}, 404, "The index holds no class 'Zeppelin'"),
     ],
 )
@@ -209,6 +211,32 @@ def test_a_bad_question_has_a_sentence(
 def test_what_is_no_question_has_a_sentence(client: httpx.Client, path: str, content: bytes) -> None:
     answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422 and answer.json()["detail"]
+
+
+def test_only_the_first_of_many_faults_are_told(client: httpx.Client) -> None:
+    answer = client.post("/search", json={"vector": ["a"] * 512})
+    assert answer.json()["detail"].endswith(" (and 509 more).") and len(answer.json()["detail"]) < 300
+
+
+def test_batches_are_bounded_and_leave_room_for_others(client: httpx.Client, root: DataRoot) -> None:
+    questions = [{"id": some_id(root)}] * 1_000
+    many = client.post("/search/batch", json={"questions": questions, "k": 21})
+    assert many.status_code == 422
+    assert many.json()["detail"].startswith("1,000 questions for 21 neighbours each are more than 20,000")
+    asked = {"questions": questions, "k": 20}
+    with ThreadPoolExecutor(6) as threads:
+        batches = [threads.submit(client.post, "/search/batch", json=asked, timeout=120) for _ in range(6)]
+        slowest = 0.0
+        while not all(batch.done() for batch in batches):
+            started = time.monotonic()
+            assert client.post("/search", json={"id": some_id(root)}).status_code == 200
+            slowest = max(slowest, time.monotonic() - started)
+    answers = [batch.result() for batch in batches]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert len(refused) + sum(answer.status_code == 200 for answer in answers) == 6
+    assert refused and all(answer.headers["retry-after"] == "5" for answer in refused)
+    # Alone it takes milliseconds, a batch seconds; the machine may be busy with other tests.
+    assert slowest < 5
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,36 @@ def test_what_is_wrong_is_one_sentence(
     assert sentence in said
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("photo.png", "is a picture that you ask about"),
+        ("text.txt", "does not end in .png"),
+        ("device.png", "is not a file that can be replaced"),
+    ],
+)
+def test_a_montage_replaces_nothing_that_is_none(
+    root: DataRoot, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, sentence: str
+) -> None:
+    photo = write_picture(tmp_path / "photo.png", 953, (90, 60))
+    before = photo.read_bytes()
+    os.mkfifo(tmp_path / "device.png")
+    assert main([str(photo), "--montage", str(tmp_path / name)]) == 2
+    assert sentence in capsys.readouterr().err
+    assert photo.read_bytes() == before and not (tmp_path / "text.txt").exists()
+
+
+@pytest.mark.parametrize(("target", "status"), [("| head -c 1 >/dev/null", 0), ("> /dev/full", 2)])
+def test_where_nobody_reads_it_ends_in_peace(root: DataRoot, target: str, status: int) -> None:
+    id_ = known(root)["id"]
+    command = f'set -o pipefail; "{sys.executable}" -m jobs.find {id_} {id_} {id_} --json {target}'
+    told = subprocess.run(["bash", "-c", command], cwd=PROJECT, capture_output=True, text=True)
+    assert told.returncode == status and "Traceback" not in told.stderr
+    assert ("can't be written" in told.stderr) == (status != 0)
+
+
 def test_make_takes_a_name_with_spaces_and_quotes(root: DataRoot, tmp_path: Path) -> None:
-    odd = write_picture(tmp_path / 'it\'s "mine" (1).png', 952, (200, 100))
+    odd = write_picture(tmp_path / 'it\'s "mine" $(1).png', 952, (200, 100))
     # MAKE...: the tests may themselves be run by make, which then speaks of its folders.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     told = subprocess.run(

@@ -9,7 +9,10 @@ const tiles = document.querySelector("[data-tiles]");
 const keep = document.querySelector("[data-keep]");
 const far = document.querySelector("[data-far]");
 const means = document.querySelector("[data-means]");
+const AGAIN_MS = 2000;
+const TURNS = 30;
 let latest = 0;
+let shownPicture = "";
 
 function question() {
   const given = new URLSearchParams(location.search);
@@ -32,24 +35,41 @@ async function show() {
   const number = ++latest;
   tell("Searching …");
   keep.hidden = true;
-  try {
-    const answer = await send(`${base}/api/v1/search`, {
-      method: "POST",
-      headers: { ...OURS, "Content-Type": "application/json" },
-      body: JSON.stringify({ id: picture, k, class_name: name || null }),
-    });
-    if (number === latest) paint(answer);
-  } catch (error) {
-    if (number !== latest) return;
-    // The run needs no live search; but what it can't use, the run can't either.
-    keep.hidden = ![503, 504].includes(error.status);
-    throw error;
+  for (let turn = 0; ; turn++) {
+    try {
+      const answer = await send(`${base}/api/v1/search`, {
+        method: "POST",
+        headers: { ...OURS, "Content-Type": "application/json" },
+        body: JSON.stringify({ id: picture, k, class_name: name || null }),
+      });
+      if (number === latest) paint(answer);
+      return;
+    } catch (error) {
+      if (number !== latest) return;
+      if (shownPicture !== picture) clear();
+      // The run needs no live search; but what it can't use, the run can't either.
+      const down = [503, 504].includes(error.status);
+      keep.hidden = !down;
+      keep.textContent = "Search by a run, which takes longer";
+      if (!down || turn === TURNS) throw error;
+      tell(`${error.message} It is asked again by itself.`, true);
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      if (number !== latest) return;
+    }
   }
+}
+
+// Nothing of another picture's answer is left beside what is said now.
+function clear() {
+  asked.hidden = tiles.hidden = far.hidden = keep.hidden = true;
+  means.textContent = "";
 }
 
 function paint(answer) {
   const { query, version } = answer;
   drop.classList.add("small");
+  shownPicture = question().picture;
+  keep.textContent = "Keep as a run, with a montage";
   asked.hidden = tiles.hidden = false;
   const shown = asked.querySelector("img");
   shown.src = `${base}/api/v1/pictures/${query.id ?? question().picture}/image`;
@@ -103,6 +123,8 @@ function pageOf(id, version) {
 
 async function upload(file) {
   if (!file) return tell("That was not a file: drop a picture from your computer.", true);
+  latest++; // an answer that is still to come is of another picture
+  clear();
   tell(`Sending ${file.name || "the picture"} …`);
   const { id } = await send(`${base}/uploads`, {
     method: "POST",
@@ -113,10 +135,11 @@ async function upload(file) {
 }
 
 input.addEventListener("change", () => input.files.length && guarded(() => upload(input.files[0])));
+// A photo may be dropped anywhere: beside the zone, the browser would leave the page for it.
 for (const over of ["dragenter", "dragover"])
-  drop.addEventListener(over, (event) => (event.preventDefault(), drop.classList.add("over")));
-drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-drop.addEventListener("drop", (event) => {
+  document.addEventListener(over, (event) => (event.preventDefault(), drop.classList.add("over")));
+document.addEventListener("dragleave", (event) => event.relatedTarget ?? drop.classList.remove("over"));
+document.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
   guarded(() => upload(event.dataTransfer.files[0]));
@@ -130,7 +153,8 @@ form.k.addEventListener("change", () => guarded(() => change({ k: form.k.value }
 form.class.addEventListener("change", () => guarded(() => change({ class: form.class.value })));
 keep.addEventListener("click", () => {
   const { picture, k } = question();
-  guarded(() => ask(picture, { k }));
+  keep.disabled = true; // two clicks are meant as one
+  guarded(() => ask(picture, { k })).finally(() => (keep.disabled = false));
 });
 addEventListener("popstate", () => guarded(show));
 guarded(show);
