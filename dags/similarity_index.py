@@ -161,7 +161,6 @@ def similarity_index() -> None:
         if replaces_another(root, params):
             # All its pictures go, as the person wants.
             params["max_removed"] = 1.0
-        weights = weights_of(params)
         source = find_source(
             params["source"],
             root,
@@ -169,7 +168,7 @@ def similarity_index() -> None:
             label_rule=params["label_rule"],
             with_test=params["with_test"],
         )
-        return {"asked": params, "weights": weights, "source": source.to_dict()}
+        return {"asked": params, "weights": weights_of(params), "source": source.to_dict()}
 
     @task(task_id="catalog", execution_timeout=timedelta(hours=6))
     def catalog() -> dict[str, Any]:
