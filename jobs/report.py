@@ -24,6 +24,7 @@ from jobs.search.frontier import sketch_frontier, stock_frontier
 from jobs.search.near_duplicates import near_duplicates
 from jobs.search.opened import OpenIndex, open_for_search
 from jobs.store.catalog import read_duplicates
+from jobs.store.manifest import Manifest
 from jobs.store.neighbours import read_neighbours
 from jobs.store.packed import draw
 from jobs.store.reading import is_whole
@@ -96,6 +97,9 @@ def measure(root: DataRoot, index: Index) -> dict[str, Any]:
         "bytes_read": manifest["bytes_read"],
         "clipped": manifest.get("clipped"),
     }
+    report["collection"] = _collection(manifest, classes)
+    neighbours, lengths = read_neighbours(index, all_ids)
+    report["stored"] = _stored(neighbours[own], np.searchsorted(all_ids, exact))
     report["frontier"] = _frontier(opened, queries, own, np.searchsorted(all_ids, exact[:, :k]))
     report["distances"] = _distances(queries, distances[:, :5])
     labelled = others > 0
@@ -114,11 +118,29 @@ def measure(root: DataRoot, index: Index) -> dict[str, Any]:
         chance = float((others[labelled] / (len(captions) - 1)).mean())
         counts = {"queries": int(labelled.sum()), "classes": int(classes.max()) + 1}
         report["semantics"] = {**counts, "chance": chance, **measures}
-    neighbours, lengths = read_neighbours(index, all_ids)
     report["hubness"] = _hubness(neighbours, captions)
     report["near_duplicates"] = _near_duplicates(neighbours, lengths, captions)
     report["same_bytes"] = _same_bytes(root, manifest["catalog"])
     return report
+
+
+def _collection(manifest: Manifest, classes: NDArray[Any]) -> dict[str, Any]:
+    """What the index is of. ``classes`` are numbers from 0, -1 without a label."""
+    source = manifest["source"]
+    return {
+        "source": source["source"],
+        "classes": len(np.unique(classes[classes >= 0])),
+        "unlabelled": int((classes < 0).sum()),
+        "quarantined": source.get("quarantined", 0),
+        "unmatched_rows": source.get("unmatched_rows", 0),
+    }
+
+
+def _stored(stored: NDArray[Any], true: NDArray[Any]) -> dict[str, Any]:
+    """Recall of the neighbours that the pages show: rows of them, and of the true ones, per query."""
+    k = min(stored.shape[1], true.shape[1])
+    hits = (stored[:, :k, None] == true[:, None, :k]).any(axis=2)
+    return {"k": k, "recall": float(hits.mean())}
 
 
 def _frontier(

@@ -17,6 +17,8 @@ from jobs.drawing.report_plots import plots
 from jobs.drawing.svg import PALETTE
 
 SIDE = 112
+SMALL = 10_000
+"""Among so many pictures, comparing all takes no longer than a few milliseconds."""
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -62,6 +64,7 @@ def render(report: dict[str, Any], thumbnail: Callable[[str], bytes | None]) -> 
         plots=plots(report),
         light=PALETTE,
         made_with=_made_with(report),
+        small=SMALL,
         side=SIDE,
     )
 

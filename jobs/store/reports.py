@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -24,6 +24,10 @@ class Report(TypedDict):
     version: str
     created: str
     images: int
+    collection: NotRequired[dict[str, Any]]
+    """What the index is of; not in reports of an earlier release."""
+    stored: NotRequired[dict[str, Any]]
+    """Recall of the neighbours that are stored for every picture; not in reports of an earlier release."""
     search: str
     model: ModelDescription
     lsh: Lsh

@@ -434,7 +434,10 @@ def test_a_full_disk_refuses_uploads(
 
 def test_an_upload_above_the_size_limit_is_cut_off(user: TestClient) -> None:
     response = upload(user, b"\xff\xd8" + bytes(MAX_BYTES))
-    assert (response.status_code, response.json()["detail"]) == (413, "That is larger than 100 MB: send less.")
+    assert (response.status_code, response.json()["detail"]) == (
+        413,
+        "That is larger than 100 MB: send less.",
+    )
 
 
 def test_a_viewer_can_neither_upload_nor_restore_a_version(

@@ -394,10 +394,32 @@ def test_while_the_search_is_down_find_says_so_and_offers_the_run(
     page.route("**/api/v1/search", lambda route: route.fulfill(status=503, json={"detail": "It is away."}))
     page.goto(f"{house.server.base}/lookalike/find")
     page.locator("input[type=file]").set_input_files(write_picture(tmp_path / "mine.png", 78, (400, 300)))
-    expect(page.get_by_role("status")).to_have_text("It is away.")
-    page.get_by_role("button", name="Keep as a run").click()
+    expect(page.get_by_role("status")).to_have_text("It is away. It is asked again by itself.")
+    page.get_by_role("button", name="Search by a run").click()
     page.wait_for_url("**/runs/**")
     expect(page.get_by_role("heading", name="Montage")).to_be_visible(timeout=2 * PATIENCE_MS)
+
+
+def test_find_asks_again_by_itself_and_shows_no_other_answer_meanwhile(
+    house: House, page: Page, tmp_path: Path
+) -> None:
+    page.goto(f"{house.server.base}/lookalike/find")
+    chooser = page.locator("input[type=file]")
+    chooser.set_input_files(write_picture(tmp_path / "one.png", 79, (400, 300)))
+    expect(page.locator(".tile")).to_have_count(5)
+    left = [503, 503]
+    page.route(
+        "**/api/v1/search",
+        lambda route: (
+            route.fulfill(status=left.pop(), json={"detail": "It is away."}) if left else route.continue_()
+        ),
+    )
+    chooser.set_input_files(write_picture(tmp_path / "other.png", 80, (400, 300)))
+    expect(page.get_by_role("status")).to_contain_text("It is away.")
+    expect(page.locator("[data-tiles]")).to_be_hidden()
+    expect(page.locator(".tile")).to_have_count(5)
+    expect(page.locator("[data-tiles]")).to_be_visible()
+    expect(page.get_by_role("status")).to_be_hidden()
 
 
 def test_a_search_that_was_killed_comes_back_and_none_is_refused_meanwhile(house: House) -> None:

@@ -102,6 +102,14 @@ def test_the_report_measures_what_is_there(index: Index, shape: Shape) -> None:
     # Too few pictures for queries of the index's own: all of them calibrated it.
     assert report["recall"]["queries"] == PICTURES and report["recall"]["disjoint"] is False
     assert report["semantics"]["classes"] == 10
+    assert report["collection"]["classes"] == 10 and report["collection"]["unlabelled"] == 0
+    rows = pq.read_table(index.neighbours).to_pylist()
+    true = true_neighbours(10, shape.dimension)
+    hits = [
+        len({int(near["id"], 16) for near in row["neighbours"]} & set(true[int(row["id"], 16)].tolist()))
+        for row in rows
+    ]
+    assert report["stored"] == {"k": 10, "recall": pytest.approx(sum(hits) / (10 * PICTURES), abs=2e-3)}
     nearest = true_neighbours(5, shape.dimension)
     same = (nearest % 10 == np.arange(PICTURES)[:, None] % 10).mean()
     assert report["semantics"]["exact"]["precision_at_5"] == pytest.approx(same)
