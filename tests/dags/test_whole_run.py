@@ -131,7 +131,7 @@ def test_an_empty_folder_fails_with_a_sentence_and_keeps_the_published_index(
     runs: Runs, sample_run: DagRun, tmp_path: Path
 ) -> None:
     index = open_index(runs.root)
-    run = runs.run("similarity_index", source="folder", folder=str(tmp_path))
+    run = runs.run("similarity_index", source="folder", folder=str(tmp_path), weights="random")
     assert not run.succeeded
     assert any(f"no picture file in {tmp_path}: put pictures there." in line for line in runs.lines)
     assert open_index(runs.root) == index
