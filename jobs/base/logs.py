@@ -49,7 +49,7 @@ class Progress:
         if now - self.logged >= PROGRESS_EVERY_S:
             self.logged = now
             rate = self._rate(now)
-            left = f"{clock((self.total - self.done) / rate)} left"
+            left = f"{clock((self.total - self.done) / rate)} left" if rate else "starting"
             self.log.info(f"{self.done:,}/{self.total:,} {self.noun}, {rate:,.1f} {self.noun}/s, {left}")
 
     def finish(self) -> None:

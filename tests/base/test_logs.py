@@ -37,3 +37,11 @@ def test_what_is_done_at_once_has_a_rate_too(clock: list[float], caplog: pytest.
     progress.advance(8)
     progress.finish()
     assert caplog.messages == ["8 pictures in 0:02, 4.0 pictures/s"]
+
+
+def test_while_nothing_is_done_it_says_so(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    progress = Progress(8, "pictures", logging.getLogger("jobs"))
+    clock[0] = 20.0
+    progress.advance(0)
+    assert caplog.messages == ["0/8 pictures, 0.0 pictures/s, starting"]
